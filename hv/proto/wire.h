@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LOMBARD_PROTO_WIRE_H
+#define LOMBARD_PROTO_WIRE_H
+/*
+ * What lombardd (the core) and a lombard-vmm say to each other.  Private to one build of Lombard:
+ * both ends are installed together, so there is no compatibility rule beyond WIRE_VERSION.
+ *
+ * The core spawns the VMM with three inherited descriptors:
+ *
+ *   WIRE_FD_REQUEST  Unix SEQPACKET.  VMM asks, core answers, one request at a time: first
+ *                    wire_hello / wire_config / wire_ready / wire_start, then wire_hypercall.
+ *   WIRE_FD_PMAP     Unix SEQPACKET.  Core tells, VMM's pmap executor obeys: wire_map / wire_mapped.
+ *   WIRE_FD_EVENT    eventfd.  The core adds 1 when an event channel of the guest becomes pending.
+ *
+ * Either end treats a closed socket as the death of the other: the VMM exits, the core drops the
+ * guest.  Every message is one packet that starts with struct wire_hdr; descriptors ride along in
+ * SCM_RIGHTS in the order the message names them.  The core trusts no field that a VMM sends.
+ *
+ * Start-up:
+ *   VMM  -> wire_hello                                    "I run"
+ *   core -> wire_config  + fds: store, image, in, out     what to build
+ *   VMM  -> wire_ready   + fd:  userfaultfd               built: RAM mapped and registered
+ *   core -> wire_start                                    events are served: run the vCPUs
+ * At the end the VMM sends wire_exit and waits for the core to close, or just dies.
+ */
+#include <stdint.h>
+
+#define WIRE_VERSION 1
+#define WIRE_FD_REQUEST 3
+#define WIRE_FD_PMAP 4
+#define WIRE_FD_EVENT 5
+
+#define WIRE_MAX_EXTENTS 64 /* in one wire_map; longer lists are sent as several messages */
+#define WIRE_MAX_FDS 16     /* with one message */
+#define WIRE_MAX_ARG 256    /* bytes of a hypercall's structure */
+#define WIRE_NAME_LEN 32    /* guest name with its NUL */
+#define WIRE_CMDLINE_LEN 1024
+#define WIRE_TEXT_LEN 512
+
+enum wire_type {
+	WIRE_HELLO = 1,
+	WIRE_CONFIG,
+	WIRE_READY,
+	WIRE_START,
+	WIRE_HYPERCALL,
+	WIRE_RESULT,
+	WIRE_EXIT,
+	WIRE_MAP,
+	WIRE_MAPPED,
+};
+
+struct wire_hdr {
+	uint32_t type;  /* enum wire_type */
+	int32_t status; /* in answers: 0 or -errno */
+	uint64_t seq;   /* an answer repeats its request's */
+};
+
+struct wire_hello {
+	struct wire_hdr hdr;
+	uint32_t version; /* WIRE_VERSION */
+	uint32_t pid;
+};
+
+/* Guest-physical layout: RAM is [0, ram_pages), windows [window_gfn, window_gfn + window_pages). */
+struct wire_config {
+	struct wire_hdr hdr;
+	uint32_t domid;
+	uint32_t vcpus;
+	uint64_t ram_pages;
+	uint64_t window_gfn;
+	uint64_t window_pages;
+	uint64_t ram_index; /* page of the store where RAM's first page lies; RAM is contiguous there */
+	char name[WIRE_NAME_LEN];
+	char image_path[WIRE_TEXT_LEN]; /* for messages; the image itself is a descriptor */
+	char cmdline[WIRE_CMDLINE_LEN];
+};
+
+/* The VMM's addresses of both areas, so that the core can translate userfaultfd addresses. */
+struct wire_ready {
+	struct wire_hdr hdr; /* status != 0: could not be built, text says why */
+	uint64_t ram_hva;
+	uint64_t window_hva;
+	uint64_t uffd_features; /* as UFFDIO_API answered */
+	char text[WIRE_TEXT_LEN];
+};
+
+struct wire_start {
+	struct wire_hdr hdr;
+};
+
+/*
+ * A hypercall that the core answers.  arg holds arg_len bytes copied from guest memory, and in the
+ * result the bytes to copy back when copy_back is set (same length).
+ */
+struct wire_hypercall {
+	struct wire_hdr hdr;
+	uint32_t nr;
+	uint32_t cmd;
+	uint32_t arg_len;
+	uint32_t pad;
+	uint8_t arg[WIRE_MAX_ARG];
+};
+
+struct wire_result {
+	struct wire_hdr hdr;
+	int64_t ret; /* into rax */
+	uint32_t arg_len;
+	uint32_t copy_back;
+	uint8_t arg[WIRE_MAX_ARG];
+};
+
+/* Why a VMM ends: 'reason' is Xen's SHUTDOWN_* (public/sched.h), or one of these. */
+#define WIRE_EXIT_VMM_ERROR 0x100 /* the VMM or KVM failed, or the guest broke a rule: text says what */
+
+struct wire_exit {
+	struct wire_hdr hdr;
+	uint32_t reason;
+	uint32_t code; /* exit status, for SHUTDOWN_poweroff */
+	char text[WIRE_TEXT_LEN];
+};
+
+/*
+ * Extents to map, each a run of pages contiguous both in the guest and in the store.
+ *
+ *   WIRE_OWN    pages of the guest's own store, shared and writable, registered for
+ *               write-protection but not protected
+ *   WIRE_LENT   pages of the store fds[fd], read-only for the guest: a private mapping of a
+ *               read-only descriptor, registered and write-protected, so that a write is an event
+ *   WIRE_ZERO   the kernel's zero page, registered and write-protected
+ *   WIRE_NONE   nothing: an access is an event (missing page)
+ *
+ * The executor maps all extents in order, wakes whoever sleeps on them, and answers once with
+ * wire_mapped when want_reply is set (always set in the last message of a list).  After a failure
+ * it answers the error and number of pages done; the core decides what to do.
+ */
+enum wire_extent_kind { WIRE_OWN = 1, WIRE_LENT, WIRE_ZERO, WIRE_NONE };
+
+struct wire_extent {
+	uint64_t gfn;
+	uint64_t index; /* page in the store; 0 for ZERO and NONE */
+	uint32_t npages;
+	uint16_t kind; /* enum wire_extent_kind */
+	uint16_t fd;   /* which of the message's descriptors; WIRE_LENT only */
+};
+
+struct wire_map {
+	struct wire_hdr hdr;
+	uint32_t nextents;
+	uint32_t want_reply;
+	struct wire_extent extents[WIRE_MAX_EXTENTS]; /* only the first nextents are sent */
+};
+
+struct wire_mapped {
+	struct wire_hdr hdr; /* status */
+	uint64_t mappings;   /* lines in the VMM's address map that belong to guest memory: estimate */
+};
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "uvm/uvm_fault.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "uvm/uvm_loan.h"
+
+/* Most pages that one write un-protects ahead. */
+#define THAW_AHEAD 512u
+
+/* A fault on a page of memory, between the lookup and the installation of the new frame. */
+struct fault {
+	struct uvm_map *fl_map;
+	struct uvm_entry *fl_entry; /* stays while its slot is busy */
+	uint64_t fl_gfn, fl_slot;
+	struct uvm_page *fl_old, *fl_new; /* fl_old: held; NULL for zero-fill */
+	struct uvm_anon *fl_spare;	  /* for a slot whose anon is shared, or that has none */
+};
+
+/* The bank of the page before: then both may lie in one mapping. */
+static unsigned wanted_bank(struct fault *fl)
+{
+	struct uvm_store *st = fl->fl_map->vm_store;
+	struct uvm_anon *an = NULL;
+
+	if (fl->fl_slot > 0 && !uvm_amap_busy(fl->fl_entry->me_amap, fl->fl_slot - 1))
+		an = uvm_amap_lookup(fl->fl_entry->me_amap, fl->fl_slot - 1);
+	if (an == NULL || an->an_page->pg_store != st)
+		return 0;
+	return (unsigned)(an->an_page->pg_index / st->st_bank_pages);
+}
+
+/*
+ * => looked up.  Get everything that can fail, and make the slot busy.
+ * The old frame is lent, so its bytes stay; the hold keeps its memory until nobody maps it.
+ */
+static int prepare(struct fault *fl, struct uvm_anon *an)
+{
+	struct uvm_map *map = fl->fl_map;
+
+	fl->fl_spare = uvm_anon_alloc();
+	fl->fl_new = uvm_page_alloc(map->vm_store, uvm_map_home(map, fl->fl_gfn), wanted_bank(fl));
+	if (fl->fl_spare == NULL || fl->fl_new == NULL ||
+	    uvm_amap_set_busy(fl->fl_entry->me_amap, fl->fl_slot) != 0) {
+		if (fl->fl_new != NULL)
+			uvm_page_free_unused(fl->fl_new);
+		if (fl->fl_spare != NULL)
+			uvm_anon_free_unused(fl->fl_spare);
+		return -ENOMEM;
+	}
+	fl->fl_old = an != NULL ? an->an_page : NULL;
+	if (fl->fl_old != NULL)
+		uvm_page_hold(fl->fl_old);
+	return 0;
+}
+
+static enum uvm_break_cause cause_of(const struct fault *fl)
+{
+	return fl->fl_entry->me_flags & UVM_ENTRY_BORROWED ? UVM_BREAK_BORROWER : UVM_BREAK_WRITE;
+}
+
+/* => map and amap locked, slot not busy any more.  Put the new frame into the slot. */
+static void install(struct fault *fl)
+{
+	struct uvm_amap *am = fl->fl_entry->me_amap;
+	struct uvm_anon *an = uvm_amap_lookup(am, fl->fl_slot);
+	struct uvm_object *uo;
+
+	fl->fl_new->pg_gfn = fl->fl_gfn;
+	if (an == NULL) {
+		uvm_anon_set_page(fl->fl_spare, fl->fl_new);
+		uvm_amap_replace(am, fl->fl_slot, fl->fl_spare);
+		fl->fl_spare = NULL;
+		return;
+	}
+	uo = uvm_anon_lock(an);
+	if (uvm_page_own_p(fl->fl_old, fl->fl_map->vm_store, fl->fl_gfn))
+		fl->fl_old->pg_gfn = UVM_NOGFN;
+	/* Others may have let go of the anon while we copied: then it is ours to change. */
+	if (uvm_anon_refs(an) == 1) {
+		uvm_loan_break_anon(an, fl->fl_new);
+		uvm_anon_unlock(an, uo);
+		return;
+	}
+	uvm_anon_set_page(fl->fl_spare, fl->fl_new);
+	uvm_amap_replace(am, fl->fl_slot, fl->fl_spare);
+	fl->fl_spare = NULL;
+	(void)uvm_anon_rele(an, uo);
+}
+
+/* No locks held: the new frame is mapped (or could not be).  Finish or undo. */
+static void conclude(struct fault *fl, int error)
+{
+	struct uvm_amap *am = fl->fl_entry->me_amap;
+
+	uvm_lock(&fl->fl_map->vm_lock);
+	uvm_lock(&am->am_lock);
+	uvm_amap_clear_busy(am, fl->fl_slot);
+	if (error == 0)
+		install(fl);
+	uvm_unlock(&am->am_lock);
+	uvm_unlock(&fl->fl_map->vm_lock);
+	if (error != 0)
+		uvm_page_free_unused(fl->fl_new);
+	if (fl->fl_spare != NULL)
+		uvm_anon_free_unused(fl->fl_spare);
+	if (fl->fl_old != NULL)
+		uvm_page_unhold(fl->fl_old);
+	uvm_page_reap();
+}
+
+/*
+ * Put memory behind a frame that shall read as zeroes.  It does already; and writing zeroes could
+ * destroy what the guest writes there this moment, where it has the place mapped from the start.
+ */
+static void touch(struct uvm_page *pg)
+{
+	atomic_fetch_or((_Atomic uint8_t *)uvm_page_kva(pg), 0);
+}
+
+/* => looked up; unlocked on return.  Give the guest a frame of its own: a copy of an's, or zeroes.
+ */
+static int give_new_frame(struct fault *fl, struct uvm_lookup *ul, struct uvm_anon *an)
+{
+	struct uvm_map *map = fl->fl_map;
+	struct pmap_extent ext;
+	size_t done;
+	int error = prepare(fl, an);
+
+	uvm_map_unlock(ul);
+	if (error != 0)
+		return error;
+	if (fl->fl_old != NULL && !uvm_zero_page_p(fl->fl_old))
+		uvm_page_copy(fl->fl_old, fl->fl_new);
+	else
+		touch(fl->fl_new);
+
+	ext = (struct pmap_extent){.gfn = fl->fl_gfn,
+	    .npages = 1,
+	    .kind = PMAP_OWN,
+	    .store = map->vm_store,
+	    .index = fl->fl_new->pg_index};
+	uvm_world_leave();
+	error = map->vm_pmap->pm_ops->pmo_enter(map->vm_pmap, &ext, 1, &done);
+	uvm_world_enter();
+
+	if (error == 0 && fl->fl_old != NULL) {
+		map->vm_stats.ms_broken[cause_of(fl)]++;
+		map->vm_stats.ms_copied += !uvm_zero_page_p(fl->fl_old);
+	}
+	conclude(fl, error);
+	return error;
+}
+
+/* => looked up; unlocked on return.  Show the guest a page that it may only read. */
+static int map_for_reading(struct fault *fl, struct uvm_lookup *ul, struct uvm_anon *an)
+{
+	struct uvm_map *map = fl->fl_map;
+	struct uvm_page *pg = an->an_page;
+	struct pmap_extent ext = {.gfn = fl->fl_gfn,
+	    .npages = 1,
+	    .kind = uvm_zero_page_p(pg) ? PMAP_ZERO : PMAP_LENT,
+	    .store = pg->pg_store,
+	    .index = pg->pg_index};
+	bool own = uvm_page_own_p(pg, map->vm_store, fl->fl_gfn);
+	size_t done;
+	int error = 0;
+
+	if (!own)
+		error = uvm_amap_set_busy(fl->fl_entry->me_amap, fl->fl_slot);
+	uvm_map_unlock(ul);
+	if (own)
+		/* The guest's own pages are mapped: somebody else was faster. */
+		map->vm_pmap->pm_ops->pmo_wake(map->vm_pmap, fl->fl_gfn);
+	if (own || error != 0)
+		return error;
+	uvm_world_leave();
+	error = map->vm_pmap->pm_ops->pmo_enter(map->vm_pmap, &ext, 1, &done);
+	uvm_world_enter();
+	uvm_lock(&fl->fl_entry->me_amap->am_lock);
+	uvm_amap_clear_busy(fl->fl_entry->me_amap, fl->fl_slot);
+	uvm_unlock(&fl->fl_entry->me_amap->am_lock);
+	return error;
+}
+
+/* => looked up.  May the guest write to the anon's frame, right where it is? */
+static bool ours_alone(struct fault *fl, struct uvm_anon *an)
+{
+	struct uvm_object *uo = uvm_anon_lock(an);
+	bool yes = uvm_anon_refs(an) == 1 && uo == NULL &&
+		   uvm_page_own_p(an->an_page, fl->fl_map->vm_store, fl->fl_gfn) &&
+		   uvm_page_loans(an->an_page) == 0;
+
+	uvm_anon_unlock(an, uo);
+	return yes;
+}
+
+/* => looked up; unlocked on return.  Un-protect the page and those after it that are alike. */
+static void thaw_ahead(struct fault *fl, struct uvm_lookup *ul)
+{
+	struct uvm_map *map = fl->fl_map;
+	uint64_t n = 1, most = fl->fl_entry->me_end - fl->fl_gfn;
+
+	uvm_amap_lookup(fl->fl_entry->me_amap, fl->fl_slot)->an_page->pg_protected = false;
+	if (most > THAW_AHEAD)
+		most = THAW_AHEAD;
+	while (n < most && uvm_map_thawable(ul, fl->fl_gfn + n)) {
+		uvm_amap_lookup(fl->fl_entry->me_amap, fl->fl_slot + n)
+		    ->an_page->pg_protected = false;
+		n++;
+	}
+	map->vm_pmap->pm_ops->pmo_unprotect(map->vm_pmap, fl->fl_gfn, n);
+	uvm_map_unlock(ul);
+}
+
+/*
+ * => looked up; unlocked on return.  No anon, but an object below: lend the page to a new anon of
+ * this slot, and come again.
+ */
+static int borrow_from_object(struct fault *fl, struct uvm_lookup *ul)
+{
+	struct uvm_entry *e = fl->fl_entry;
+	struct uvm_object *uo = e->me_object;
+	uint64_t off = e->me_offset + fl->fl_slot;
+	union uvm_loaned loan;
+	int error = uvm_amap_set_busy(e->me_amap, fl->fl_slot);
+
+	uvm_map_unlock(ul);
+	if (error != 0)
+		return error;
+	error = uvm_loan_object(uo, off, 1, UVM_LOAN_TOANON, &loan);
+	uvm_lock(&e->me_amap->am_lock);
+	if (error == 0)
+		uvm_amap_replace(e->me_amap, fl->fl_slot, loan.anon);
+	uvm_amap_clear_busy(e->me_amap, fl->fl_slot);
+	uvm_unlock(&e->me_amap->am_lock);
+	return error != 0 ? error : -EAGAIN;
+}
+
+/* => looked up, slot not busy; unlocked on return */
+static int fault_memory(struct fault *fl, struct uvm_lookup *ul, enum uvm_access access)
+{
+	struct uvm_residency ur = {0};
+	struct uvm_anon *an;
+	int error = uvm_map_learn_page(ul, fl->fl_gfn, &ur, &an);
+
+	if (error != 0) {
+		uvm_map_unlock(ul);
+		return error;
+	}
+	if (an == NULL && fl->fl_entry->me_object != NULL)
+		return borrow_from_object(fl, ul);
+	if (an == NULL)
+		return give_new_frame(fl, ul, NULL);
+	if (ours_alone(fl, an)) {
+		thaw_ahead(fl, ul);
+		return 0;
+	}
+	if (access == UVM_ACCESS_READ)
+		return map_for_reading(fl, ul, an);
+	return give_new_frame(fl, ul, an);
+}
+
+static int fault_once(struct uvm_map *map, uint64_t gfn, enum uvm_access access)
+{
+	struct fault fl = {.fl_map = map, .fl_gfn = gfn};
+	struct uvm_lookup ul;
+	struct uvm_amap *am;
+	int error = uvm_map_lookup(map, gfn, &ul);
+
+	if (error != 0)
+		return error;
+	fl.fl_entry = ul.ul_entry;
+	fl.fl_slot = gfn - ul.ul_entry->me_start;
+	if (ul.ul_entry->me_kind == UVM_ENTRY_WINDOW) {
+		uvm_map_unlock(&ul);
+		if (access == UVM_ACCESS_WRITE)
+			return -EACCES;
+		map->vm_pmap->pm_ops->pmo_wake(map->vm_pmap, gfn);
+		return 0;
+	}
+	am = ul.ul_entry->me_amap;
+	if (uvm_amap_busy(am, fl.fl_slot)) {
+		uvm_unlock(&map->vm_lock);
+		uvm_amap_wait(am);
+		return -EAGAIN;
+	}
+	return fault_memory(&fl, &ul, access);
+}
+
+int uvm_fault(struct uvm_map *map, uint64_t gfn, enum uvm_access access)
+{
+	int error;
+
+	map->vm_stats.ms_faults++;
+	do {
+		error = fault_once(map, gfn, access);
+	} while (error == -EAGAIN);
+	return error;
+}

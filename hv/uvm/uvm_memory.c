@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What happens to ranges of a guest's own memory: learning what it touched, making it writable
+ * again after loans, wiring it, giving it up.
+ */
+#include <errno.h>
+
+#include "uvm/uvm_fault.h"
+#include "uvm/uvm_map.h"
+
+/* => looked up.  Is the home page of gfn memory that the guest touched?  Asks the store in runs. */
+static int resident(struct uvm_lookup *ul, uint64_t gfn, struct uvm_residency *ur, bool *yes)
+{
+	struct uvm_store *st = ul->ul_map->vm_store;
+	uint64_t home = uvm_map_home(ul->ul_map, gfn), first, len;
+	int error;
+
+	if (home < ur->ur_from || home >= ur->ur_end) {
+		error = st->st_ops->so_resident(st, home, ul->ul_entry->me_end - gfn, &first, &len);
+		if (error != 0)
+			return error;
+		ur->ur_from = home;
+		ur->ur_first = len > 0 ? first : home + (ul->ul_entry->me_end - gfn);
+		ur->ur_end = len > 0 ? first + len : ur->ur_first;
+	}
+	*yes = home >= ur->ur_first;
+	return 0;
+}
+
+/* A page of the store that some other frame already describes is not the guest's any more. */
+static bool described(struct uvm_store *st, uint64_t index)
+{
+	void *pg;
+
+	uvm_lock(&st->st_lock);
+	pg = uvm_ptab_get(&st->st_frames, index);
+	uvm_unlock(&st->st_lock);
+	return pg != NULL;
+}
+
+int uvm_map_learn_page(
+    struct uvm_lookup *ul, uint64_t gfn, struct uvm_residency *ur, struct uvm_anon **anp)
+{
+	struct uvm_entry *e = ul->ul_entry;
+	struct uvm_store *st = ul->ul_map->vm_store;
+	uint64_t home;
+	struct uvm_page *pg;
+	bool yes = false;
+	int error;
+
+	*anp = uvm_amap_lookup(e->me_amap, gfn - e->me_start);
+	if (*anp != NULL || !(e->me_flags & UVM_ENTRY_RAM))
+		return 0;
+	home = uvm_map_home(ul->ul_map, gfn);
+	error = resident(ul, gfn, ur, &yes);
+	if (error != 0 || !yes || described(st, home))
+		return error;
+
+	*anp = uvm_anon_alloc();
+	if (*anp == NULL)
+		return -ENOMEM;
+	pg = uvm_page_learn(st, home);
+	if (pg == NULL || uvm_amap_add(e->me_amap, gfn - e->me_start, *anp) != 0)
+		goto out_nomem;
+	uvm_anon_set_page(*anp, pg);
+	pg->pg_gfn = gfn;
+	return 0;
+
+out_nomem:
+	/* The frame must not be freed the usual way: its memory is the guest's. */
+	if (pg != NULL)
+		uvm_page_unlearn(pg);
+	uvm_anon_free_unused(*anp);
+	*anp = NULL;
+	return -ENOMEM;
+}
+
+static int learn_entry(struct uvm_lookup *ul)
+{
+	struct uvm_residency ur = {0};
+	struct uvm_anon *an;
+	int error = 0;
+
+	for (uint64_t gfn = ul->ul_entry->me_start; error == 0 && gfn < ul->ul_entry->me_end;
+	     gfn++) {
+		error = uvm_map_learn_page(ul, gfn, &ur, &an);
+		/* Skip what the store knows to be a hole. */
+		if (error == 0 && an == NULL && ur.ur_first > uvm_map_home(ul->ul_map, gfn))
+			gfn += ur.ur_first - uvm_map_home(ul->ul_map, gfn) - 1;
+	}
+	return error;
+}
+
+int uvm_map_learn(struct uvm_map *map)
+{
+	struct uvm_lookup ul;
+	uint64_t gfn;
+	int error = 0;
+
+	for (unsigned i = 0; error == 0 && i < map->vm_nranges; i++) {
+		gfn = map->vm_ranges[i].mr_gfn;
+		while (error == 0 && gfn < map->vm_ranges[i].mr_gfn + map->vm_ranges[i].mr_npages) {
+			/* Only RAM entries have anything to learn, and they fill their range. */
+			if (uvm_map_lookup(map, gfn, &ul) != 0)
+				break;
+			if (ul.ul_entry->me_flags & UVM_ENTRY_RAM)
+				error = learn_entry(&ul);
+			gfn = ul.ul_entry->me_end;
+			uvm_map_unlock(&ul);
+		}
+	}
+	return error;
+}
+
+/* => looked up.  May the guest have the page of this slot writable, right where it is? */
+bool uvm_map_thawable(struct uvm_lookup *ul, uint64_t gfn)
+{
+	struct uvm_amap *am = ul->ul_entry->me_amap;
+	uint64_t i = gfn - ul->ul_entry->me_start;
+	struct uvm_anon *an = uvm_amap_lookup(am, i);
+	struct uvm_page *pg;
+
+	/*
+	 * A reference count of 1 is ours, and cannot grow without our amap's lock; then nobody else
+	 * can lend the page either.  Counts that are about to drop are thawed by who drops them.
+	 */
+	if (an == NULL || uvm_amap_busy(am, i) || uvm_anon_refs(an) != 1)
+		return false;
+	pg = an->an_page;
+	return uvm_page_own_p(pg, ul->ul_map->vm_store, gfn) && pg->pg_protected &&
+	       uvm_page_loans(pg) == 0;
+}
+
+/* => looked up.  Thaw the part of [gfn, end) in this entry. */
+static void thaw_entry(struct uvm_lookup *ul, uint64_t gfn, uint64_t end)
+{
+	struct uvm_entry *e = ul->ul_entry;
+	struct uvm_map *map = ul->ul_map;
+	uint64_t run;
+
+	while (gfn < end) {
+		for (run = 0; gfn + run < end; run++) {
+			if (!uvm_map_thawable(ul, gfn + run))
+				break;
+			uvm_amap_lookup(e->me_amap, gfn + run - e->me_start)
+			    ->an_page->pg_protected = false;
+		}
+		if (run > 0)
+			map->vm_pmap->pm_ops->pmo_unprotect(map->vm_pmap, gfn, run);
+		gfn += run + 1;
+	}
+}
+
+void uvm_map_thaw(struct uvm_map *map, uint64_t gfn, uint64_t n)
+{
+	uint64_t end = gfn + n;
+	struct uvm_lookup ul;
+
+	while (gfn < end && uvm_map_lookup(map, gfn, &ul) == 0) {
+		uint64_t upto = ul.ul_entry->me_end < end ? ul.ul_entry->me_end : end;
+
+		if (ul.ul_entry->me_amap != NULL)
+			thaw_entry(&ul, gfn, upto);
+		uvm_map_unlock(&ul);
+		gfn = upto;
+	}
+}
+
+/* => looked up.  Wire the page if it is the guest's own and writable.  -EAGAIN: fault it in first.
+ */
+static int wire_page(struct uvm_lookup *ul, uint64_t gfn, struct uvm_page **pgp)
+{
+	struct uvm_entry *e = ul->ul_entry;
+	struct uvm_anon *an;
+	int error = -EAGAIN;
+
+	if (e->me_kind != UVM_ENTRY_MEMORY)
+		return -EINVAL;
+	an = uvm_amap_lookup(e->me_amap, gfn - e->me_start);
+	if (an == NULL || uvm_amap_busy(e->me_amap, gfn - e->me_start))
+		return -EAGAIN;
+	uvm_lock(&an->an_lock);
+	if (uvm_anon_refs(an) == 1 && uvm_page_own_p(an->an_page, ul->ul_map->vm_store, gfn) &&
+	    !an->an_page->pg_protected) {
+		uvm_lock(&uvm_queues_lock);
+		/* pg_loans can only be read together with pg_object, which may own the page. */
+		if (an->an_page->pg_object == NULL && uvm_page_loans(an->an_page) == 0) {
+			an->an_page->pg_wired++;
+			*pgp = an->an_page;
+			error = 0;
+		}
+		uvm_unlock(&uvm_queues_lock);
+	}
+	uvm_unlock(&an->an_lock);
+	return error;
+}
+
+int uvm_map_wire(struct uvm_map *map, uint64_t gfn, struct uvm_page **pgp)
+{
+	struct uvm_lookup ul;
+	int error;
+
+	for (;;) {
+		error = uvm_map_lookup(map, gfn, &ul);
+		if (error != 0)
+			return error;
+		error = wire_page(&ul, gfn, pgp);
+		uvm_map_unlock(&ul);
+		if (error != -EAGAIN)
+			return error;
+		error = uvm_fault(map, gfn, UVM_ACCESS_WRITE);
+		if (error != 0)
+			return error;
+	}
+}
+
+void uvm_map_unwire(struct uvm_map *map, struct uvm_page *pg)
+{
+	struct uvm_lock *owner;
+
+	(void)map;
+	uvm_lock(&uvm_queues_lock);
+	owner = uvm_page_lock_owner(pg);
+	KASSERT(pg->pg_wired > 0);
+	pg->pg_wired--;
+	uvm_unlock(&uvm_queues_lock);
+	if (owner != NULL)
+		uvm_unlock(owner);
+}
+
+/* => looked up.  Can every page of [gfn, end) be given up?  -EAGAIN: a slot is busy. */
+static int may_discard(struct uvm_lookup *ul, uint64_t gfn, uint64_t end)
+{
+	struct uvm_entry *e = ul->ul_entry;
+	struct uvm_anon *an;
+	int error = 0;
+
+	if (e->me_kind != UVM_ENTRY_MEMORY || (e->me_flags & UVM_ENTRY_BORROWED) || e->me_end < end)
+		return -EINVAL;
+	for (; error == 0 && gfn < end; gfn++) {
+		if (uvm_amap_busy(e->me_amap, gfn - e->me_start))
+			return -EAGAIN;
+		an = uvm_amap_lookup(e->me_amap, gfn - e->me_start);
+		if (an == NULL)
+			continue;
+		uvm_lock(&an->an_lock);
+		if (an->an_page->pg_anon_owns && an->an_page->pg_wired > 0)
+			error = -EBUSY;
+		uvm_unlock(&an->an_lock);
+	}
+	return error;
+}
+
+/* => looked up.  Make all slots busy, or none. */
+static int claim_slots(struct uvm_amap *am, uint64_t slot, uint64_t n)
+{
+	uint64_t i;
+	int error = 0;
+
+	for (i = 0; error == 0 && i < n; i++)
+		error = uvm_amap_set_busy(am, slot + i);
+	if (error != 0)
+		for (i--; i > 0; i--)
+			uvm_amap_clear_busy(am, slot + i - 1);
+	return error;
+}
+
+/* Nothing is mapped there any more (or error): let the slots go, and what is in them. */
+static uint64_t drop_slots(
+    struct uvm_map *map, struct uvm_entry *e, uint64_t gfn, uint64_t n, int error)
+{
+	struct uvm_lookup ul = {.ul_map = map, .ul_entry = e};
+	struct uvm_residency ur = {0};
+	struct uvm_anon *an;
+	uint64_t broken = 0;
+
+	uvm_lock(&map->vm_lock);
+	uvm_lock(&e->me_amap->am_lock);
+	for (uint64_t i = 0; i < n; i++) {
+		uvm_amap_clear_busy(e->me_amap, gfn + i - e->me_start);
+		/* What the guest touched until a moment ago goes too. */
+		if (error == 0 && uvm_map_learn_page(&ul, gfn + i, &ur, &an) == 0 && an != NULL)
+			broken += uvm_map_drop_anon(map, e, gfn + i - e->me_start);
+	}
+	uvm_map_unlock(&ul);
+	return broken;
+}
+
+int uvm_map_discard(struct uvm_map *map, uint64_t gfn, uint64_t n)
+{
+	struct pmap_extent ext = {.gfn = gfn, .npages = n, .kind = PMAP_NONE};
+	struct uvm_lookup ul;
+	struct uvm_amap *am;
+	size_t done;
+	int error;
+
+	if (n == 0 || gfn + n < gfn)
+		return -EINVAL;
+	for (;;) {
+		error = uvm_map_lookup(map, gfn, &ul);
+		if (error != 0)
+			return error == -EFAULT ? -EINVAL : error;
+		am = ul.ul_entry->me_amap;
+		error = may_discard(&ul, gfn, gfn + n);
+		if (error != -EAGAIN)
+			break;
+		uvm_unlock(&map->vm_lock);
+		uvm_amap_wait(am);
+	}
+	if (error == 0)
+		error = claim_slots(am, gfn - ul.ul_entry->me_start, n);
+	uvm_map_unlock(&ul);
+	if (error != 0)
+		return error;
+	uvm_world_leave();
+	error = map->vm_pmap->pm_ops->pmo_enter(map->vm_pmap, &ext, 1, &done);
+	uvm_world_enter();
+	map->vm_stats.ms_broken[UVM_BREAK_FREE] += drop_slots(map, ul.ul_entry, gfn, n, error);
+	uvm_page_reap();
+	return error;
+}
