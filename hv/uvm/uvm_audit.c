@@ -176,6 +176,7 @@ static void walk_stores(struct uvm_account *ac)
 			(*state_of(pg, fr))++;
 		}
 		ac->ac_kernel_pages += st->st_ops->so_blocks(st);
+		ac->ac_free += st->st_bank_pages * st->st_nbanks - st->st_nframes;
 	}
 }
 

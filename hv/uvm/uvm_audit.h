@@ -16,6 +16,7 @@ struct uvm_account {
 	struct uvm_frames ac_all;
 	struct uvm_frames ac_host;     /* objects' frames */
 	struct uvm_frames ac_departed; /* orphans of guests that are gone */
+	uint64_t ac_free;	       /* places of stores with nothing behind them */
 	uint64_t ac_kernel_pages;      /* what the stores' memory comes to for the kernel */
 	bool ac_equal;		       /* uvm_frames_total(&ac_all) == ac_kernel_pages */
 	uint64_t ac_zero_loans;

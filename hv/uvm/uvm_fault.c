@@ -110,15 +110,6 @@ static void conclude(struct fault *fl, int error)
 	uvm_page_reap();
 }
 
-/*
- * Put memory behind a frame that shall read as zeroes.  It does already; and writing zeroes could
- * destroy what the guest writes there this moment, where it has the place mapped from the start.
- */
-static void touch(struct uvm_page *pg)
-{
-	atomic_fetch_or((_Atomic uint8_t *)uvm_page_kva(pg), 0);
-}
-
 /* => looked up; unlocked on return.  Give the guest a frame of its own: a copy of an's, or zeroes.
  */
 static int give_new_frame(struct fault *fl, struct uvm_lookup *ul, struct uvm_anon *an)
@@ -134,7 +125,7 @@ static int give_new_frame(struct fault *fl, struct uvm_lookup *ul, struct uvm_an
 	if (fl->fl_old != NULL && !uvm_zero_page_p(fl->fl_old))
 		uvm_page_copy(fl->fl_old, fl->fl_new);
 	else
-		touch(fl->fl_new);
+		uvm_page_touch(fl->fl_new);
 
 	ext = (struct pmap_extent){.gfn = fl->fl_gfn,
 	    .npages = 1,

@@ -162,16 +162,34 @@ static void strike(struct offer *of)
 	offer_free(of);
 }
 
-/* The offer is complete: show it.  From now on it may end at any time. */
-static void publish(struct offer *of, uint64_t *id)
+/* Is the lender going, or gone?  Then nobody would recall what is offered in its name. */
+static bool lender_gone(struct offer *of)
+{
+	bool gone;
+
+	if (of->of_map == NULL)
+		return false;
+	uvm_lock(&of->of_map->vm_lock);
+	gone = of->of_map->vm_dead;
+	uvm_unlock(&of->of_map->vm_lock);
+	return gone;
+}
+
+/* The offer is complete: show it.  From now on it may end at any time.  False: too late for that.
+ */
+static bool publish(struct offer *of, uint64_t *id)
 {
 	uint32_t to = of->of_terms.ot_borrower;
+	bool shown;
 
 	uvm_lock(&ledger_lock);
-	of->of_hidden = false;
+	shown = !lender_gone(of);
+	of->of_hidden = !shown;
 	*id = of->of_id;
 	uvm_unlock(&ledger_lock);
-	tell(to);
+	if (shown)
+		tell(to);
+	return shown;
 }
 
 int uvm_ledger_lend(struct uvm_map *lender, uint64_t gfn, uint64_t n,
@@ -182,6 +200,9 @@ int uvm_ledger_lend(struct uvm_map *lender, uint64_t gfn, uint64_t n,
 
 	if (n == 0 || terms->ot_borrower == lender->vm_domid)
 		return -EINVAL;
+	/* Also a bound for what we are about to allocate. */
+	if (!uvm_map_inside(lender, gfn, n))
+		return -EFAULT;
 	of = offer_alloc(lender->vm_domid, n, n * UVM_PAGE_SIZE, terms);
 	if (of == NULL)
 		return -ENOMEM;
@@ -195,9 +216,11 @@ int uvm_ledger_lend(struct uvm_map *lender, uint64_t gfn, uint64_t n,
 	}
 	enter(of);
 	error = uvm_loan(lender, gfn, n, terms->ot_kind, of->of_loans);
-	if (error == 0)
-		publish(of, id);
-	else
+	if (error == 0 && !publish(of, id)) {
+		uvm_unloan(of->of_loans, n, terms->ot_kind);
+		error = -ESRCH;
+	}
+	if (error != 0)
 		strike(of);
 	return error;
 }
@@ -217,7 +240,7 @@ int uvm_ledger_lend_object(struct uvm_object *uo, uint64_t off, uint64_t n, uint
 	of->of_object = uo;
 	of->of_offset = off;
 	enter(of);
-	publish(of, id);
+	(void)publish(of, id);
 	return 0;
 }
 
@@ -618,6 +641,7 @@ void uvm_ledger_guest_gone(struct uvm_map *map)
 	uint64_t id, windows;
 	bool counted;
 
+	uvm_map_retire(map);
 	while ((id = first_offer_of(map->vm_domid)) != 0)
 		(void)uvm_ledger_recall(map->vm_domid, id, &windows);
 	while ((e = claim_any(map)) != NULL) {

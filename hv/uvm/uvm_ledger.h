@@ -39,7 +39,8 @@ struct uvm_offer_terms {
 void uvm_ledger_notify_by(void (*notify)(uint32_t domid));
 
 /*
- * uvm_ledger_lend: freeze pages of a guest and offer them.  Errors as uvm_loan; -EINVAL: to itself.
+ * uvm_ledger_lend: freeze pages of a guest and offer them.  Errors as uvm_loan; -EINVAL: to itself;
+ *	-ESRCH: the lender is going
  * uvm_ledger_lend_object: offer pages of an object on the host's behalf; takes a reference.
  *	bytes: how many of them count, for the borrower
  */
@@ -84,7 +85,7 @@ void uvm_hostloan_return(struct uvm_hostloan *hl);
 /*
  * uvm_ledger_guest_gone: return what the guest had borrowed, recall what it offers, and destroy its
  * map: frames that are still on loan become orphans.
- * => the map's pmap is not called any more, and nobody else uses the map
+ * => the map's pmap is not called any more; nothing is wired in the map
  */
 void uvm_ledger_guest_gone(struct uvm_map *map);
 

@@ -209,7 +209,7 @@ int uvm_map_claim(struct uvm_map *map, uint64_t gfn, struct uvm_entry **ep)
 		error = -ENOENT;
 	else if (!(e->me_flags & UVM_ENTRY_BORROWED))
 		error = -EINVAL;
-	else if (e->me_flags & UVM_ENTRY_BUSY)
+	else if ((e->me_flags & UVM_ENTRY_BUSY) || e->me_nwired > 0)
 		error = -EBUSY;
 	else
 		e->me_flags |= UVM_ENTRY_BUSY;
@@ -280,13 +280,20 @@ void uvm_map_remove(struct uvm_map *map, struct uvm_entry *e)
 	uvm_page_reap();
 }
 
+void uvm_map_retire(struct uvm_map *map)
+{
+	uvm_lock(&map->vm_lock);
+	map->vm_dead = true;
+	uvm_unlock(&map->vm_lock);
+}
+
 void uvm_map_destroy(struct uvm_map *map)
 {
 	struct uvm_entry *e;
 
+	uvm_map_retire(map);
 	for (;;) {
 		uvm_lock(&map->vm_lock);
-		map->vm_dead = true;
 		e = RB_MIN(uvm_entrytree, &map->vm_entries);
 		if (e != NULL)
 			e->me_flags |= UVM_ENTRY_BUSY;
@@ -314,6 +321,19 @@ int uvm_map_lookup(struct uvm_map *map, uint64_t gfn, struct uvm_lookup *ul)
 	ul->ul_map = map;
 	ul->ul_entry = e;
 	return 0;
+}
+
+uint64_t uvm_map_next_start(struct uvm_map *map, uint64_t gfn)
+{
+	struct uvm_entry key = {.me_start = gfn + 1}, *e;
+	uint64_t start = UINT64_MAX;
+
+	uvm_lock(&map->vm_lock);
+	e = map->vm_dead ? NULL : RB_NFIND(uvm_entrytree, &map->vm_entries, &key);
+	if (e != NULL)
+		start = e->me_start;
+	uvm_unlock(&map->vm_lock);
+	return start;
 }
 
 void uvm_map_unlock(struct uvm_lookup *ul)

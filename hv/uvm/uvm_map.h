@@ -68,6 +68,7 @@ struct uvm_entry {
 	 * yet in the amap.  NULL elements where there is none. */
 	union uvm_loaned *me_loans;
 	uint64_t me_loan;	   /* BORROWED: number of the loan, for messages and accounts */
+	uint64_t me_nwired;	   /* map lock: pages that are wired */
 	bool me_counted;	   /* BORROWED: the offer counts it as a window */
 	struct uvm_map *me_origin; /* BORROWED: the lender's map (reference) or NULL ... */
 	uint64_t me_origin_gfn;	   /* ... and where me_start lies there */
@@ -122,8 +123,11 @@ void uvm_map_rele(struct uvm_map *map);
 
 /*
  * uvm_map_destroy: the guest is gone: all entries go, frames on loan become orphans.
- * => its pmap is not called any more; no operation on the map may be under way
+ * => its pmap is not called any more; no operation on the map may be under way; nothing is wired
+ *
+ * uvm_map_retire: the first half: from now on nothing is found in the map, nothing mapped or lent.
  */
+void uvm_map_retire(struct uvm_map *map);
 void uvm_map_destroy(struct uvm_map *map);
 
 /*
@@ -155,7 +159,7 @@ static inline void uvm_map_unclaim(struct uvm_map *map, struct uvm_entry *e)
  * uvm_map_claim: find the entry that starts at gfn and make it busy, so that the caller can take
  * it down: map nothing in its place, then uvm_map_remove.
  * => -ENOENT: none starts there; -EBUSY: busy already (being mapped or removed)
- * => only BORROWED entries can be claimed, others are -EINVAL
+ * => only BORROWED entries can be claimed, others are -EINVAL; with wired pages -EBUSY
  */
 int uvm_map_claim(struct uvm_map *map, uint64_t gfn, struct uvm_entry **ep);
 
@@ -164,6 +168,10 @@ int uvm_map_claim(struct uvm_map *map, uint64_t gfn, struct uvm_entry **ep);
  * => no locks held but the world's
  */
 void uvm_map_remove(struct uvm_map *map, struct uvm_entry *e);
+
+/* uvm_map_next_start: where the first entry after gfn begins; UINT64_MAX: none, or the map is dead.
+ */
+uint64_t uvm_map_next_start(struct uvm_map *map, uint64_t gfn);
 
 /*
  * uvm_map_lookup: find the entry of a gfn; map and amap locked on success.

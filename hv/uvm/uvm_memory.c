@@ -8,19 +8,24 @@
 #include "uvm/uvm_fault.h"
 #include "uvm/uvm_map.h"
 
+/* Most pages to ask a store about at once: it walks them. */
+#define RESIDENCY_RUN 4096u
+
 /* => looked up.  Is the home page of gfn memory that the guest touched?  Asks the store in runs. */
 static int resident(struct uvm_lookup *ul, uint64_t gfn, struct uvm_residency *ur, bool *yes)
 {
 	struct uvm_store *st = ul->ul_map->vm_store;
-	uint64_t home = uvm_map_home(ul->ul_map, gfn), first, len;
+	uint64_t home = uvm_map_home(ul->ul_map, gfn), n = ul->ul_entry->me_end - gfn, first, len;
 	int error;
 
 	if (home < ur->ur_from || home >= ur->ur_end) {
-		error = st->st_ops->so_resident(st, home, ul->ul_entry->me_end - gfn, &first, &len);
+		if (n > RESIDENCY_RUN)
+			n = RESIDENCY_RUN;
+		error = st->st_ops->so_resident(st, home, n, &first, &len);
 		if (error != 0)
 			return error;
 		ur->ur_from = home;
-		ur->ur_first = len > 0 ? first : home + (ul->ul_entry->me_end - gfn);
+		ur->ur_first = len > 0 ? first : home + n;
 		ur->ur_end = len > 0 ? first + len : ur->ur_first;
 	}
 	*yes = home >= ur->ur_first;
@@ -156,9 +161,15 @@ void uvm_map_thaw(struct uvm_map *map, uint64_t gfn, uint64_t n)
 	uint64_t end = gfn + n;
 	struct uvm_lookup ul;
 
-	while (gfn < end && uvm_map_lookup(map, gfn, &ul) == 0) {
-		uint64_t upto = ul.ul_entry->me_end < end ? ul.ul_entry->me_end : end;
+	while (gfn < end) {
+		uint64_t upto;
 
+		/* Part of what was lent may be gone, or on its way. */
+		if (uvm_map_lookup(map, gfn, &ul) != 0) {
+			gfn = uvm_map_next_start(map, gfn);
+			continue;
+		}
+		upto = ul.ul_entry->me_end < end ? ul.ul_entry->me_end : end;
 		if (ul.ul_entry->me_amap != NULL)
 			thaw_entry(&ul, gfn, upto);
 		uvm_map_unlock(&ul);
@@ -186,6 +197,7 @@ static int wire_page(struct uvm_lookup *ul, uint64_t gfn, struct uvm_page **pgp)
 		/* pg_loans can only be read together with pg_object, which may own the page. */
 		if (an->an_page->pg_object == NULL && uvm_page_loans(an->an_page) == 0) {
 			an->an_page->pg_wired++;
+			e->me_nwired++;
 			*pgp = an->an_page;
 			error = 0;
 		}
@@ -217,21 +229,28 @@ int uvm_map_wire(struct uvm_map *map, uint64_t gfn, struct uvm_page **pgp)
 void uvm_map_unwire(struct uvm_map *map, struct uvm_page *pg)
 {
 	struct uvm_lock *owner;
+	struct uvm_lookup ul;
+	int error;
 
-	(void)map;
+	/* A wired page stays where it is, in an entry that stays. */
+	error = uvm_map_lookup(map, pg->pg_gfn, &ul);
+	KASSERT(error == 0 && ul.ul_entry->me_nwired > 0);
+	ul.ul_entry->me_nwired--;
 	uvm_lock(&uvm_queues_lock);
 	owner = uvm_page_lock_owner(pg);
-	KASSERT(pg->pg_wired > 0);
+	KASSERT(owner != NULL && pg->pg_wired > 0);
 	pg->pg_wired--;
 	uvm_unlock(&uvm_queues_lock);
-	if (owner != NULL)
-		uvm_unlock(owner);
+	uvm_unlock(owner);
+	uvm_map_unlock(&ul);
 }
 
-/* => looked up.  Can every page of [gfn, end) be given up?  -EAGAIN: a slot is busy. */
+/* => looked up.  Can every page of [gfn, end) be given up?  Learns them.  -EAGAIN: a slot is busy.
+ */
 static int may_discard(struct uvm_lookup *ul, uint64_t gfn, uint64_t end)
 {
 	struct uvm_entry *e = ul->ul_entry;
+	struct uvm_residency ur = {0};
 	struct uvm_anon *an;
 	int error = 0;
 
@@ -240,8 +259,8 @@ static int may_discard(struct uvm_lookup *ul, uint64_t gfn, uint64_t end)
 	for (; error == 0 && gfn < end; gfn++) {
 		if (uvm_amap_busy(e->me_amap, gfn - e->me_start))
 			return -EAGAIN;
-		an = uvm_amap_lookup(e->me_amap, gfn - e->me_start);
-		if (an == NULL)
+		error = uvm_map_learn_page(ul, gfn, &ur, &an);
+		if (error != 0 || an == NULL)
 			continue;
 		uvm_lock(&an->an_lock);
 		if (an->an_page->pg_anon_owns && an->an_page->pg_wired > 0)
@@ -265,22 +284,35 @@ static int claim_slots(struct uvm_amap *am, uint64_t slot, uint64_t n)
 	return error;
 }
 
+/* => looked up.  Free what the guest touched here after we had learned the range. */
+static void punch_unlearned(struct uvm_lookup *ul, uint64_t gfn, struct uvm_residency *ur)
+{
+	struct uvm_store *st = ul->ul_map->vm_store;
+	uint64_t home = uvm_map_home(ul->ul_map, gfn);
+	bool yes = false;
+
+	if ((ul->ul_entry->me_flags & UVM_ENTRY_RAM) && resident(ul, gfn, ur, &yes) == 0 && yes &&
+	    !described(st, home))
+		(void)st->st_ops->so_punch(st, home, 1);
+}
+
 /* Nothing is mapped there any more (or error): let the slots go, and what is in them. */
 static uint64_t drop_slots(
     struct uvm_map *map, struct uvm_entry *e, uint64_t gfn, uint64_t n, int error)
 {
 	struct uvm_lookup ul = {.ul_map = map, .ul_entry = e};
 	struct uvm_residency ur = {0};
-	struct uvm_anon *an;
-	uint64_t broken = 0;
+	uint64_t broken = 0, slot;
 
 	uvm_lock(&map->vm_lock);
 	uvm_lock(&e->me_amap->am_lock);
 	for (uint64_t i = 0; i < n; i++) {
-		uvm_amap_clear_busy(e->me_amap, gfn + i - e->me_start);
-		/* What the guest touched until a moment ago goes too. */
-		if (error == 0 && uvm_map_learn_page(&ul, gfn + i, &ur, &an) == 0 && an != NULL)
-			broken += uvm_map_drop_anon(map, e, gfn + i - e->me_start);
+		slot = gfn + i - e->me_start;
+		uvm_amap_clear_busy(e->me_amap, slot);
+		if (error == 0 && uvm_amap_lookup(e->me_amap, slot) != NULL)
+			broken += uvm_map_drop_anon(map, e, slot);
+		else if (error == 0)
+			punch_unlearned(&ul, gfn + i, &ur);
 	}
 	uvm_map_unlock(&ul);
 	return broken;

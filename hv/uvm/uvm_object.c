@@ -34,6 +34,16 @@ void uvm_object_ref(struct uvm_object *uo)
 	atomic_fetch_add(&uo->uo_refs, 1);
 }
 
+bool uvm_object_tryref(struct uvm_object *uo)
+{
+	uint32_t refs = atomic_load(&uo->uo_refs);
+
+	while (refs != 0)
+		if (atomic_compare_exchange_weak(&uo->uo_refs, &refs, refs + 1))
+			return true;
+	return false;
+}
+
 void uvm_object_rele(struct uvm_object *uo)
 {
 	uint64_t nbroken = 0;
@@ -41,6 +51,8 @@ void uvm_object_rele(struct uvm_object *uo)
 	if (atomic_fetch_sub(&uo->uo_refs, 1) != 1)
 		return;
 	(void)uvm_object_flush(uo, 0, uo->uo_npages, UVM_FLUSH_CLEAN | UVM_FLUSH_FREE, &nbroken);
+	/* What could not be written back is lost: nobody is left who could try again. */
+	(void)uvm_object_flush(uo, 0, uo->uo_npages, UVM_FLUSH_FREE, &nbroken);
 	KASSERT(uo->uo_nresident == 0);
 	uvm_lock(&uvm_stores_lock);
 	LIST_REMOVE(uo, uo_all);
@@ -133,7 +145,10 @@ static int read_cluster(struct uvm_object *uo, uint64_t off, uint64_t n)
 	uvm_unlock(&uo->uo_lock);
 	if (npages < 0)
 		return npages;
-	if (uo->uo_ops->po_get != NULL) {
+	if (uo->uo_ops->po_get == NULL) {
+		for (int i = 0; i < npages; i++)
+			uvm_page_touch(pgs[i]);
+	} else {
 		for (int i = 0; i < npages; i++)
 			dst[i] = uvm_page_kva(pgs[i]);
 		/* Pages that are busy stay in place; the object lives, the caller refers to it. */

@@ -50,7 +50,11 @@ extern struct uvm_objectlist uvm_objects; /* under uvm_stores_lock */
 int uvm_object_init(struct uvm_object *uo, const struct uvm_pagerops *ops, struct uvm_store *store,
     uint64_t npages);
 void uvm_object_ref(struct uvm_object *uo);
-/* => no locks held but the world's; may free pages: uvm_page_reap follows */
+/* uvm_object_tryref: a reference for who has none but knows the memory is there: false if it dies.
+ */
+bool uvm_object_tryref(struct uvm_object *uo);
+/* => no locks held but the world's.  With the last one, dirty pages are written back if they can be
+ */
 void uvm_object_rele(struct uvm_object *uo);
 
 /* => object locked */

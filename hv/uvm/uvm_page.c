@@ -171,6 +171,11 @@ void uvm_page_copy(struct uvm_page *from, struct uvm_page *to)
 	memcpy(uvm_page_kva(to), uvm_page_kva(from), UVM_PAGE_SIZE);
 }
 
+void uvm_page_touch(struct uvm_page *pg)
+{
+	atomic_fetch_or((_Atomic uint8_t *)uvm_page_kva(pg), 0);
+}
+
 struct uvm_lock *uvm_page_lock_owner(struct uvm_page *pg)
 {
 	struct uvm_lock *lk;

@@ -174,6 +174,13 @@ static inline bool uvm_page_own_p(
 void uvm_page_copy(struct uvm_page *from, struct uvm_page *to);
 
 /*
+ * uvm_page_touch: put memory behind a new frame that shall read as zeroes.  It does already; and
+ * writing zeroes could destroy what a guest writes there this moment, where it has the place mapped
+ * from the start.
+ */
+void uvm_page_touch(struct uvm_page *pg);
+
+/*
  * uvm_page_lock_owner: from the loaned side.  Locks the owner, if there is one.
  * => queues locked on entry and return; let go in between when the owner is busy
  * => returns the lock to release, or NULL for an orphan

@@ -50,6 +50,16 @@ static void zero_destroy(struct uvm_store *st)
 	(void)st;
 }
 
+/* The zeroes are there; nothing must be written, not even to put memory behind the page. */
+static int zero_get(struct uvm_object *uo, uint64_t off, unsigned n, void *const *dst)
+{
+	(void)uo;
+	(void)off;
+	(void)n;
+	(void)dst;
+	return 0;
+}
+
 static void zero_detach(struct uvm_object *uo)
 {
 	(void)uo;
@@ -63,7 +73,7 @@ static const struct uvm_store_ops zero_store_ops = {
     .so_destroy = zero_destroy,
 };
 
-static const struct uvm_pagerops zero_pager = {.po_detach = zero_detach};
+static const struct uvm_pagerops zero_pager = {.po_get = zero_get, .po_detach = zero_detach};
 
 struct uvm_page *uvm_zero_page(void)
 {

@@ -115,6 +115,17 @@ struct loan_query {
 	uint16_t pad;      /* [out] 0 */
 };
 
+/*
+ * LOANOP_discard: give memory up.  Pages on loan live on for their borrowers; the next touch of a
+ * discarded page finds zeroes.  -EBUSY when a page of the range is wired (the shared info page).
+ */
+#define LOANOP_discard 7
+struct loan_discard {
+	uint64_t gfn;      /* [in] first page, of the caller's RAM */
+	uint32_t nr_pages; /* [in] */
+	uint32_t pad;      /* [in] 0 */
+};
+
 /* guest_op(cmd, value): what Xen has no number for.  rdi = GUESTOP_*, rsi = the value itself. */
 #define GUESTOP_exit_status 0 /* the exit status `lombard run` reports at SHUTDOWN_poweroff, 0..255 */
 
