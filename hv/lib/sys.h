@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LOMBARD_LIB_SYS_H
+#define LOMBARD_LIB_SYS_H
+/*
+ * System calls that tests make fail.
+ *
+ * SYS(call) is the call.  In builds with LOMBARD_FAULTS the calls of a process are counted, and the
+ * one whose number $LOMBARD_FAIL_SYS names is not made: it answers -1 with errno ENOMEM (SYS_MMAP:
+ * MAP_FAILED).  Used on the paths of launch, lend, borrow, break and return.
+ */
+#ifdef LOMBARD_FAULTS
+#include <stdbool.h>
+
+/* True when the call about to be made shall fail; errno is set then. */
+bool sys_fails(void);
+
+#define SYS(call) (sys_fails() ? -1 : (call))
+#define SYS_MMAP(call) (sys_fails() ? MAP_FAILED : (call))
+#else
+#define SYS(call) (call)
+#define SYS_MMAP(call) (call)
+#endif
+
+#endif

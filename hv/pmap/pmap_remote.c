@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pmap/pmap_remote.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/sock.h"
+#include "lib/uffd.h"
+#include "pmap/store_memfd.h"
+
+static struct remote_pmap *remote_of(struct pmap *pm)
+{
+	return (struct remote_pmap *)((char *)pm - offsetof(struct remote_pmap, rp_pmap));
+}
+
+/* => the run lies in one area */
+static void *hva_of(const struct remote_pmap *rp, uint64_t gfn, uint64_t npages)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct remote_area *ra = &rp->rp_areas[i];
+
+		if (gfn >= ra->ra_gfn && gfn + npages <= ra->ra_gfn + ra->ra_npages)
+			return (void *)(uintptr_t)(ra->ra_hva + (gfn - ra->ra_gfn) * UVM_PAGE_SIZE);
+	}
+	uvm_panic(__FILE__, __LINE__, "gfn outside the guest");
+}
+
+bool remote_pmap_gfn(const struct remote_pmap *rp, uint64_t hva, uint64_t *gfn)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct remote_area *ra = &rp->rp_areas[i];
+
+		if (hva >= ra->ra_hva && (hva - ra->ra_hva) / UVM_PAGE_SIZE < ra->ra_npages) {
+			*gfn = ra->ra_gfn + (hva - ra->ra_hva) / UVM_PAGE_SIZE;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The message's descriptor of a store, added if it is new; -1 when the message is full. */
+static int fd_slot(int fds[WIRE_MAX_FDS], unsigned *nfds, struct uvm_store *st)
+{
+	int fd = memfd_store_of(st)->ms_ro_fd;
+
+	for (unsigned i = 0; i < *nfds; i++)
+		if (fds[i] == fd)
+			return (int)i;
+	if (*nfds == WIRE_MAX_FDS)
+		return -1;
+	fds[*nfds] = fd;
+	return (int)(*nfds)++;
+}
+
+static const uint16_t wire_kind[] = {
+    [PMAP_OWN] = WIRE_OWN,
+    [PMAP_LENT] = WIRE_LENT,
+    [PMAP_ZERO] = WIRE_ZERO,
+    [PMAP_NONE] = WIRE_NONE,
+};
+
+/* Pack extents into one message; returns how many fit. */
+static size_t pack(struct wire_map *msg, int fds[WIRE_MAX_FDS], unsigned *nfds,
+    const struct pmap_extent *ext, size_t n)
+{
+	size_t i;
+	int slot;
+
+	*nfds = 0;
+	for (i = 0; i < n && i < WIRE_MAX_EXTENTS; i++) {
+		slot = ext[i].kind == PMAP_LENT ? fd_slot(fds, nfds, ext[i].store) : 0;
+		if (slot < 0)
+			break;
+		KASSERT(ext[i].npages <= UINT32_MAX);
+		msg->extents[i] = (struct wire_extent){.gfn = ext[i].gfn,
+		    .index = ext[i].index,
+		    .npages = (uint32_t)ext[i].npages,
+		    .kind = wire_kind[ext[i].kind],
+		    .fd = (uint16_t)slot};
+	}
+	msg->nextents = (uint32_t)i;
+	return i;
+}
+
+/* A guest that answers nonsense is treated as one that is gone: its thread ends it. */
+static int await_reply(struct remote_pmap *rp)
+{
+	struct wire_mapped reply;
+	size_t len;
+	int error;
+
+	error = sock_recv(rp->rp_sock, &reply, sizeof(reply), &len, NULL, 0, NULL);
+	if (error != 0 || len != sizeof(reply) || reply.hdr.type != WIRE_MAPPED ||
+	    reply.hdr.seq != rp->rp_seq || reply.hdr.status > 0)
+		return -ESRCH;
+	atomic_store_explicit(&rp->rp_mappings, reply.mappings, memory_order_relaxed);
+	return reply.hdr.status;
+}
+
+static int remote_enter(struct pmap *pm, const struct pmap_extent *ext, size_t n, size_t *done)
+{
+	struct remote_pmap *rp = remote_of(pm);
+	struct wire_map msg;
+	int fds[WIRE_MAX_FDS], error;
+	unsigned nfds;
+	size_t count;
+
+	for (*done = 0; *done < n; *done += count) {
+		count = pack(&msg, fds, &nfds, ext + *done, n - *done);
+		msg.hdr = (struct wire_hdr){.type = WIRE_MAP, .seq = ++rp->rp_seq};
+		/* An answer to each, so that neither side's socket can fill up. */
+		msg.want_reply = 1;
+		error = sock_send(rp->rp_sock, &msg,
+		    offsetof(struct wire_map, extents) + count * sizeof(msg.extents[0]), fds, nfds);
+		error = error != 0 ? -ESRCH : await_reply(rp);
+		if (error != 0)
+			return error;
+	}
+	return 0;
+}
+
+static int remote_protect(struct pmap *pm, uint64_t gfn, uint64_t npages)
+{
+	struct remote_pmap *rp = remote_of(pm);
+	int error = uffd_protect(rp->rp_uffd, hva_of(rp, gfn, npages), npages * UVM_PAGE_SIZE);
+
+	/* Nobody can write in an address space that is gone. */
+	return error == -ESRCH ? 0 : error;
+}
+
+static void remote_unprotect(struct pmap *pm, uint64_t gfn, uint64_t npages)
+{
+	struct remote_pmap *rp = remote_of(pm);
+	int error = uffd_unprotect(rp->rp_uffd, hva_of(rp, gfn, npages), npages * UVM_PAGE_SIZE);
+
+	/* What stays protected is looked at again at its next write: slower, not wrong. */
+	if (error != 0 && error != -ESRCH)
+		fprintf(stderr, "lombardd: can't un-protect gfn %#jx: %s\n", (uintmax_t)gfn,
+		    strerrordesc_np(-error));
+}
+
+static void remote_wake(struct pmap *pm, uint64_t gfn)
+{
+	struct remote_pmap *rp = remote_of(pm);
+
+	(void)uffd_wake(rp->rp_uffd, hva_of(rp, gfn, 1), UVM_PAGE_SIZE);
+}
+
+static const struct pmap_ops remote_ops = {
+    .pmo_enter = remote_enter,
+    .pmo_protect = remote_protect,
+    .pmo_unprotect = remote_unprotect,
+    .pmo_wake = remote_wake,
+};
+
+void remote_pmap_init(struct remote_pmap *rp, struct uvm_store *store, int sock)
+{
+	memset(rp, 0, sizeof(*rp));
+	rp->rp_pmap.pm_ops = &remote_ops;
+	rp->rp_store = store;
+	rp->rp_sock = sock;
+	rp->rp_uffd = -1;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pmap/store_memfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/sys.h"
+
+struct memfd_store *memfd_store_of(struct uvm_store *st)
+{
+	return (struct memfd_store *)((char *)st - offsetof(struct memfd_store, ms_store));
+}
+
+static void *memfd_kva(struct uvm_store *st, uint64_t index)
+{
+	return memfd_store_of(st)->ms_base + index * UVM_PAGE_SIZE;
+}
+
+static int memfd_resident(
+    struct uvm_store *st, uint64_t index, uint64_t n, uint64_t *first, uint64_t *len)
+{
+	int fd = memfd_store_of(st)->ms_fd;
+	off_t end = (off_t)((index + n) * UVM_PAGE_SIZE), data, hole;
+
+	*first = index;
+	*len = 0;
+	data = lseek(fd, (off_t)(index * UVM_PAGE_SIZE), SEEK_DATA);
+	if (data < 0)
+		return errno == ENXIO ? 0 : -errno;
+	if (data >= end)
+		return 0;
+	hole = lseek(fd, data, SEEK_HOLE);
+	if (hole < 0)
+		return -errno;
+	if (hole > end)
+		hole = end;
+	*first = (uint64_t)data / UVM_PAGE_SIZE;
+	*len = (uint64_t)hole / UVM_PAGE_SIZE - *first;
+	return 0;
+}
+
+static int memfd_punch(struct uvm_store *st, uint64_t index, uint64_t n)
+{
+	if (fallocate(memfd_store_of(st)->ms_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		(off_t)(index * UVM_PAGE_SIZE), (off_t)(n * UVM_PAGE_SIZE)) == 0)
+		return 0;
+	return -errno;
+}
+
+static uint64_t memfd_blocks(struct uvm_store *st)
+{
+	struct stat sb;
+
+	/* fstat fails only on a descriptor that is not one. */
+	if (fstat(memfd_store_of(st)->ms_fd, &sb) != 0)
+		return 0;
+	return (uint64_t)sb.st_blocks * 512 / UVM_PAGE_SIZE;
+}
+
+static void memfd_free(struct memfd_store *ms)
+{
+	if (ms->ms_base != NULL)
+		munmap(ms->ms_base,
+		    ms->ms_store.st_bank_pages * ms->ms_store.st_nbanks * UVM_PAGE_SIZE);
+	if (ms->ms_ro_fd >= 0)
+		close(ms->ms_ro_fd);
+	if (ms->ms_fd >= 0)
+		close(ms->ms_fd);
+	free(ms);
+}
+
+static void memfd_destroy(struct uvm_store *st)
+{
+	memfd_free(memfd_store_of(st));
+}
+
+static const struct uvm_store_ops memfd_ops = {
+    .so_kva = memfd_kva,
+    .so_resident = memfd_resident,
+    .so_punch = memfd_punch,
+    .so_blocks = memfd_blocks,
+    .so_destroy = memfd_destroy,
+};
+
+static int open_fds(struct memfd_store *ms, const char *name, size_t size)
+{
+	char path[32];
+
+	ms->ms_fd = SYS(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+	if (ms->ms_fd < 0 || SYS(ftruncate(ms->ms_fd, (off_t)size)) != 0)
+		return -errno;
+	/* Nobody who has the descriptor can make the core's mapping fault. */
+	if (SYS(fcntl(ms->ms_fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)) != 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", ms->ms_fd);
+	ms->ms_ro_fd = SYS(open(path, O_RDONLY | O_CLOEXEC));
+	return ms->ms_ro_fd < 0 ? -errno : 0;
+}
+
+int memfd_store_create(const char *name, uint64_t bank_pages, unsigned nbanks, uint32_t domid,
+    struct memfd_store **msp, struct failure *f)
+{
+	size_t size = bank_pages * nbanks * UVM_PAGE_SIZE;
+	struct memfd_store *ms = calloc(1, sizeof(*ms));
+	void *base;
+	int error;
+
+	if (ms == NULL)
+		return failure_set(f, -ENOMEM, "out of memory");
+	ms->ms_fd = ms->ms_ro_fd = -1;
+	ms->ms_store.st_bank_pages = bank_pages;
+	ms->ms_store.st_nbanks = nbanks;
+	error = open_fds(ms, name, size);
+	if (error != 0) {
+		failure_sys(f, error, "can't make %zu MiB of memory for %s", size >> 20, name);
+		goto out_free;
+	}
+	base = SYS_MMAP(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ms->ms_fd, 0));
+	if (base == MAP_FAILED) {
+		error = failure_sys(
+		    f, -errno, "can't map %zu MiB of memory for %s", size >> 20, name);
+		goto out_free;
+	}
+	ms->ms_base = base;
+	madvise(base, size, MADV_DONTDUMP);
+	error = uvm_store_init(&ms->ms_store, &memfd_ops, bank_pages, nbanks, domid);
+	if (error != 0) {
+		failure_sys(f, error, "can't describe the memory of %s", name);
+		goto out_free;
+	}
+	*msp = ms;
+	return 0;
+
+out_free:
+	memfd_free(ms);
+	return error;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/vmm.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "lombard/loan.h"
+#include "xen/public.h"
+
+/*
+ * Xen's error numbers (public/errno.h) are Linux's for all that is used here, so errors are
+ * returned as they are.
+ */
+
+#define PAGE_SHIFT 12
+#define XEN_VERSION_4_17 (4 << 16 | 17)
+#define MAX_EXIT_STATUS 255
+
+/* Bytes of each command's structure; 0: no such command. */
+static const uint16_t evtchn_sizes[] = {
+    [EVTCHNOP_bind_interdomain] = sizeof(struct evtchn_bind_interdomain),
+    [EVTCHNOP_bind_virq] = sizeof(struct evtchn_bind_virq),
+    [EVTCHNOP_bind_pirq] = sizeof(struct evtchn_bind_pirq),
+    [EVTCHNOP_close] = sizeof(struct evtchn_close),
+    [EVTCHNOP_send] = sizeof(struct evtchn_send),
+    [EVTCHNOP_status] = sizeof(struct evtchn_status),
+    [EVTCHNOP_alloc_unbound] = sizeof(struct evtchn_alloc_unbound),
+    [EVTCHNOP_bind_ipi] = sizeof(struct evtchn_bind_ipi),
+    [EVTCHNOP_bind_vcpu] = sizeof(struct evtchn_bind_vcpu),
+    [EVTCHNOP_unmask] = sizeof(struct evtchn_unmask),
+    [EVTCHNOP_reset] = sizeof(struct evtchn_reset),
+    [EVTCHNOP_init_control] = sizeof(struct evtchn_init_control),
+    [EVTCHNOP_expand_array] = sizeof(struct evtchn_expand_array),
+    [EVTCHNOP_set_priority] = sizeof(struct evtchn_set_priority),
+};
+
+static const uint16_t loan_sizes[] = {
+    [LOANOP_info] = sizeof(struct loan_info),
+    [LOANOP_lend] = sizeof(struct loan_lend),
+    [LOANOP_borrow] = sizeof(struct loan_borrow),
+    [LOANOP_return] = sizeof(struct loan_return),
+    [LOANOP_recall] = sizeof(struct loan_recall),
+    [LOANOP_query] = sizeof(struct loan_query),
+    [LOANOP_next] = sizeof(struct loan_query),
+    [LOANOP_discard] = sizeof(struct loan_discard),
+};
+
+static const uint16_t memory_sizes[] = {
+    [XENMEM_add_to_physmap] = sizeof(struct xen_add_to_physmap),
+};
+
+/* Hypercalls of the form op(cmd, pointer to a structure) that the core answers. */
+static const struct forwarded {
+	uint64_t nr;
+	const uint16_t *sizes;
+	uint64_t nsizes;
+} forwarded[] = {
+    {__HYPERVISOR_event_channel_op, evtchn_sizes, sizeof(evtchn_sizes) / sizeof(evtchn_sizes[0])},
+    {LOMBARD_HYPERCALL_loan_op, loan_sizes, sizeof(loan_sizes) / sizeof(loan_sizes[0])},
+    {__HYPERVISOR_memory_op, memory_sizes, sizeof(memory_sizes) / sizeof(memory_sizes[0])},
+};
+
+/* SCHEDOP_poll will look there; a page outside RAM is no shared_info page to it. */
+static void note_shared_info(struct vmm *vm, const void *arg)
+{
+	struct xen_add_to_physmap x;
+
+	memcpy(&x, arg, sizeof(x));
+	if (x.space != XENMAPSPACE_shared_info || x.gpfn >= vm->cfg.ram_pages)
+		return;
+	vm->shared_info = x.gpfn << PAGE_SHIFT;
+	vm->have_shared_info = true;
+}
+
+/* One structure goes to the core as it was copied in, once, and comes back if the core says so. */
+static int64_t forward(struct vmm *vm, const struct hypercall *h, uint32_t size)
+{
+	struct wire_hypercall q = {
+	    .nr = (uint32_t)h->nr, .cmd = (uint32_t)h->arg[0], .arg_len = size};
+	struct wire_result r;
+	int ret;
+
+	ret = gmem_copy_in(&vm->mem, &h->paging, q.arg, h->arg[1], size);
+	if (ret)
+		return ret;
+	link_hypercall(&q, &r);
+	if (r.ret == 0 && h->nr == __HYPERVISOR_memory_op)
+		note_shared_info(vm, q.arg);
+	if (r.copy_back && r.arg_len == size) {
+		ret = gmem_copy_out(&vm->mem, &h->paging, h->arg[1], r.arg, size);
+		if (ret)
+			return ret;
+	}
+	return r.ret;
+}
+
+static int64_t forward_op(struct vmm *vm, const struct hypercall *h)
+{
+	for (unsigned i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++) {
+		const struct forwarded *fw = &forwarded[i];
+
+		if (fw->nr != h->nr)
+			continue;
+		if (h->arg[0] >= fw->nsizes || fw->sizes[h->arg[0]] == 0)
+			return -ENOSYS;
+		return forward(vm, h, fw->sizes[h->arg[0]]);
+	}
+	return -ENOSYS;
+}
+
+static int64_t version_extra(struct vmm *vm, const struct hypercall *h)
+{
+	const xen_extraversion_t extra = ".lombard";
+
+	return gmem_copy_out(&vm->mem, &h->paging, h->arg[1], extra, sizeof(extra));
+}
+
+/* No feature is promised: what the bits stand for needs interrupts or a clock page. */
+static int64_t version_features(struct vmm *vm, const struct hypercall *h)
+{
+	struct xen_feature_info info;
+	int ret = gmem_copy_in(&vm->mem, &h->paging, &info, h->arg[1], sizeof(info));
+
+	if (ret)
+		return ret;
+	if (info.submap_idx >= XENFEAT_NR_SUBMAPS)
+		return -EINVAL;
+	info.submap = 0;
+	return gmem_copy_out(&vm->mem, &h->paging, h->arg[1], &info, sizeof(info));
+}
+
+static int64_t version_op(struct vmm *vm, const struct hypercall *h)
+{
+	switch (h->arg[0]) {
+	case XENVER_version:
+		return XEN_VERSION_4_17;
+	case XENVER_extraversion:
+		return version_extra(vm, h);
+	case XENVER_get_features:
+		return version_features(vm, h);
+	case XENVER_pagesize:
+		return INT64_C(1) << PAGE_SHIFT;
+	default:
+		return -ENOSYS;
+	}
+}
+
+static int64_t guest_op(struct vmm *vm, const struct hypercall *h)
+{
+	if (h->arg[0] != GUESTOP_exit_status)
+		return -ENOSYS;
+	if (h->arg[1] > MAX_EXIT_STATUS)
+		return -EINVAL;
+	vm->exit_status = (uint32_t)h->arg[1];
+	return 0;
+}
+
+/* => true when the guest has ended, else *ret is the error */
+static bool sched_shutdown(
+    struct vmm *vm, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
+{
+	struct sched_shutdown s;
+
+	*ret = gmem_copy_in(&vm->mem, &h->paging, &s, h->arg[1], sizeof(s));
+	if (*ret)
+		return false;
+	if (s.reason > SHUTDOWN_MAX) {
+		*ret = -EINVAL;
+		return false;
+	}
+	end->reason = s.reason;
+	end->code = s.reason == SHUTDOWN_poweroff ? vm->exit_status : 0;
+	return true;
+}
+
+static bool sched_op(struct vmm *vm, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
+{
+	switch (h->arg[0]) {
+	case SCHEDOP_yield:
+		*ret = sched_yield();
+		return false;
+	case SCHEDOP_shutdown:
+		return sched_shutdown(vm, h, ret, end);
+	case SCHEDOP_poll:
+		*ret = sched_poll(vm, h);
+		return false;
+	default:
+		*ret = -ENOSYS;
+		return false;
+	}
+}
+
+bool hypercall_do(struct vmm *vm, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
+{
+	switch (h->nr) {
+	case __HYPERVISOR_sched_op:
+		return sched_op(vm, h, ret, end);
+	case __HYPERVISOR_console_io:
+		*ret = console_op(vm, h);
+		return false;
+	case __HYPERVISOR_xen_version:
+		*ret = version_op(vm, h);
+		return false;
+	case LOMBARD_HYPERCALL_guest_op:
+		*ret = guest_op(vm, h);
+		return false;
+	default:
+		*ret = forward_op(vm, h);
+		return false;
+	}
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/vmm.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/sock.h"
+
+#define CLOSE_TIMEOUT_MS 2000
+#define CONFIG_FDS 4
+
+static uint64_t last_seq; /* of the request channel; main's, then the vcpu thread's */
+
+/*
+ * The guest and its threads end with the process, wherever they sleep.  No exit handlers: other
+ * threads are running.
+ */
+static _Noreturn void end_process(int status)
+{
+	_exit(status);
+}
+
+/* The request channel failed: the core is gone, or speaks another language. */
+static _Noreturn void lost(int err)
+{
+	if (err != -EPIPE)
+		fprintf(stderr, "lombard-vmm: request channel: %s\n", strerrordesc_np(-err));
+	end_process(err == -EPIPE ? 0 : 1);
+}
+
+static void send_or_end(const void *msg, size_t len, const int *fds, unsigned nfds)
+{
+	int ret = sock_send(WIRE_FD_REQUEST, msg, len, fds, nfds);
+
+	if (ret)
+		lost(ret);
+}
+
+/* One packet of exactly this type and size. */
+static void recv_or_end(
+    void *msg, size_t size, uint32_t type, int *fds, unsigned max_fds, unsigned *nfds)
+{
+	const struct wire_hdr *hdr = msg;
+	size_t len;
+	int ret = sock_recv(WIRE_FD_REQUEST, msg, size, &len, fds, max_fds, nfds);
+
+	if (!ret && (len != size || hdr->type != type))
+		ret = -EPROTO;
+	if (ret)
+		lost(ret);
+}
+
+/* True when the core has closed the channel within the time; -1: wait for ever. */
+static bool wait_closed(int timeout_ms)
+{
+	struct pollfd p = {.fd = WIRE_FD_REQUEST, .events = POLLRDHUP};
+	int n;
+
+	do
+		n = poll(&p, 1, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	return n != 0;
+}
+
+static bool packet_socket_p(int fd)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
+int link_check(void)
+{
+	uint64_t none;
+
+	if (!packet_socket_p(WIRE_FD_REQUEST) || !packet_socket_p(WIRE_FD_PMAP))
+		return -ENOTCONN;
+	/* An eventfd refuses reads of less than 8 bytes, and nothing is consumed. */
+	if (read(WIRE_FD_EVENT, &none, 1) != -1 || errno != EINVAL)
+		return -ENOTCONN;
+	return 0;
+}
+
+static bool string_p(const char *s, size_t size)
+{
+	return memchr(s, 0, size) != NULL;
+}
+
+int link_configure(struct vmm *vm, struct failure *f)
+{
+	struct wire_config *cfg = &vm->cfg;
+	struct wire_hello hello = {
+	    .hdr = {.type = WIRE_HELLO, .seq = ++last_seq},
+	    .version = WIRE_VERSION,
+	    .pid = (uint32_t)getpid(),
+	};
+	int fds[CONFIG_FDS];
+	unsigned nfds;
+
+	send_or_end(&hello, sizeof(hello), NULL, 0);
+	recv_or_end(cfg, sizeof(*cfg), WIRE_CONFIG, fds, CONFIG_FDS, &nfds);
+	if (cfg->hdr.status || nfds != CONFIG_FDS)
+		return failure_set(f, -EPROTO, "the core's configuration is incomplete");
+	if (!string_p(cfg->name, sizeof(cfg->name)) ||
+	    !string_p(cfg->image_path, sizeof(cfg->image_path)) ||
+	    !string_p(cfg->cmdline, sizeof(cfg->cmdline)))
+		return failure_set(f, -EPROTO, "the core's configuration has an endless string");
+	vm->pmap.store = fds[0];
+	vm->image = fds[1];
+	vm->console_in = fds[2];
+	vm->console_out = fds[3];
+	return 0;
+}
+
+void link_ready(const struct vmm *vm)
+{
+	struct wire_ready ready = {
+	    .hdr = {.type = WIRE_READY, .seq = ++last_seq},
+	    .ram_hva = (uintptr_t)vm->pmap.ram.hva,
+	    .window_hva = (uintptr_t)vm->pmap.window.hva,
+	    .uffd_features = vm->pmap.features,
+	};
+	struct wire_start start;
+
+	send_or_end(&ready, sizeof(ready), &vm->pmap.uffd, 1);
+	recv_or_end(&start, sizeof(start), WIRE_START, NULL, 0, NULL);
+}
+
+_Noreturn void link_refuse(int err, const struct failure *f)
+{
+	struct wire_ready ready = {.hdr = {.type = WIRE_READY, .status = err, .seq = ++last_seq}};
+
+	memcpy(ready.text, f->text, sizeof(ready.text));
+	send_or_end(&ready, sizeof(ready), NULL, 0);
+	wait_closed(CLOSE_TIMEOUT_MS);
+	end_process(1);
+}
+
+void link_hypercall(struct wire_hypercall *q, struct wire_result *r)
+{
+	q->hdr = (struct wire_hdr){.type = WIRE_HYPERCALL, .seq = ++last_seq};
+	q->pad = 0;
+	send_or_end(q, sizeof(*q), NULL, 0);
+	recv_or_end(r, sizeof(*r), WIRE_RESULT, NULL, 0, NULL);
+	if (r->hdr.seq != q->hdr.seq || r->arg_len > WIRE_MAX_ARG)
+		lost(-EPROTO);
+}
+
+_Noreturn void link_exit(const struct vmm_end *end)
+{
+	struct wire_exit msg = {
+	    .hdr = {.type = WIRE_EXIT, .seq = ++last_seq},
+	    .reason = end->reason,
+	    .code = end->code,
+	};
+
+	memcpy(msg.text, end->why.text, sizeof(msg.text));
+	send_or_end(&msg, sizeof(msg), NULL, 0);
+	wait_closed(CLOSE_TIMEOUT_MS);
+	end_process(0);
+}
+
+_Noreturn void link_watch(void)
+{
+	wait_closed(-1);
+	end_process(0);
+}
+
+_Static_assert(sizeof(((struct failure *)0)->text) == WIRE_TEXT_LEN, "texts are sent as they are");

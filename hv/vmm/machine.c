@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/vmm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "vmm/pvh.h"
+
+#define PAGE_SHIFT 12
+#define RAM_MAX_PAGES (UINT64_C(0xe0000000) >> PAGE_SHIFT) /* above is the platform's own space */
+#define WINDOW_MIN_GFN (UINT64_C(1) << (32 - PAGE_SHIFT))
+#define GPA_MAX_GFN (UINT64_C(1) << (52 - PAGE_SHIFT)) /* the architecture's bound */
+#define SLOT_MAX_PAGES ((UINT64_C(1) << 31) - 1)       /* KVM's bound for one memory slot */
+
+/* Pages that KVM itself needs on Intel, in the platform's space; other hosts ignore them. */
+#define KVM_IDENTITY_MAP_GPA UINT64_C(0xfffbc000)
+#define KVM_TSS_GPA UINT64_C(0xfffbd000)
+
+#define SYNC_REGS (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)
+
+int machine_check(const struct wire_config *cfg, struct failure *f)
+{
+	if (cfg->vcpus != 1)
+		return failure_set(f, -ENOTSUP,
+		    "%u vCPUs are not possible yet: a guest has exactly one", cfg->vcpus);
+	if (cfg->ram_pages == 0 || cfg->ram_pages > RAM_MAX_PAGES)
+		return failure_set(f, -ENOTSUP,
+		    "%lu MiB of memory are not possible yet: a guest has at most 3584 MiB",
+		    (unsigned long)(cfg->ram_pages >> (20 - PAGE_SHIFT)));
+	if (cfg->window_pages == 0)
+		return 0;
+	if (cfg->window_pages > SLOT_MAX_PAGES)
+		return failure_set(f, -EINVAL, "the window area is too large for KVM (8 TiB)");
+	if (cfg->window_gfn < WINDOW_MIN_GFN || cfg->window_gfn > GPA_MAX_GFN - cfg->window_pages)
+		return failure_set(
+		    f, -EINVAL, "the window area does not lie between 4 GiB and 4 PiB");
+	return 0;
+}
+
+static struct gmem_area gmem_area(const struct pmap_area *a)
+{
+	return (struct gmem_area){
+	    .hva = a->hva,
+	    .gpa = a->gfn << PAGE_SHIFT,
+	    .size = a->npages << PAGE_SHIFT,
+	};
+}
+
+static int build_memory(struct vmm *vm, struct failure *f)
+{
+	const struct wire_config *cfg = &vm->cfg;
+	int ret;
+
+	vm->pmap.ram = (struct pmap_area){.npages = cfg->ram_pages};
+	vm->pmap.window = (struct pmap_area){.gfn = cfg->window_gfn, .npages = cfg->window_pages};
+	vm->pmap.ram_index = cfg->ram_index;
+	ret = pmap_local_init(&vm->pmap, f);
+	if (ret)
+		return ret;
+	vm->mem.ram = gmem_area(&vm->pmap.ram);
+	vm->mem.window = gmem_area(&vm->pmap.window);
+	return 0;
+}
+
+/* KVM_CREATE_VM gives up when a signal arrives, and may be tried again. */
+static int create_vm(struct vmm *vm, struct failure *f)
+{
+	do
+		vm->vm = ioctl(vm->kvm, KVM_CREATE_VM, 0);
+	while (vm->vm < 0 && errno == EINTR);
+	if (vm->vm < 0)
+		return failure_sys(f, -errno, "KVM can't create a virtual machine");
+	return 0;
+}
+
+static int open_kvm(struct vmm *vm, struct failure *f)
+{
+	vm->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (vm->kvm < 0)
+		return failure_sys(f, -errno, "/dev/kvm can't be opened");
+	if (ioctl(vm->kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		return failure_set(
+		    f, -ENOTSUP, "/dev/kvm speaks another version of KVM's interface");
+	return create_vm(vm, f);
+}
+
+static int check_kvm(const struct vmm *vm, struct failure *f)
+{
+	int sync_regs = ioctl(vm->vm, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS);
+
+	if (sync_regs < 0 || (sync_regs & SYNC_REGS) != SYNC_REGS)
+		return failure_set(
+		    f, -ENOTSUP, "KVM lacks KVM_CAP_SYNC_REGS: Linux 4.17 and later have it");
+	if (ioctl(vm->vm, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_MMU) <= 0)
+		return failure_set(f, -ENOTSUP, "KVM lacks KVM_CAP_SYNC_MMU");
+	return 0;
+}
+
+static int set_platform_pages(const struct vmm *vm, struct failure *f)
+{
+	uint64_t identity_map = KVM_IDENTITY_MAP_GPA;
+
+	if (ioctl(vm->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map))
+		return failure_sys(f, -errno, "KVM_SET_IDENTITY_MAP_ADDR");
+	if (ioctl(vm->vm, KVM_SET_TSS_ADDR, KVM_TSS_GPA))
+		return failure_sys(f, -errno, "KVM_SET_TSS_ADDR");
+	return 0;
+}
+
+static int set_slot(
+    const struct vmm *vm, uint32_t slot, const struct pmap_area *a, struct failure *f)
+{
+	struct kvm_userspace_memory_region region = {
+	    .slot = slot,
+	    .guest_phys_addr = a->gfn << PAGE_SHIFT,
+	    .memory_size = a->npages << PAGE_SHIFT,
+	    .userspace_addr = (uintptr_t)a->hva,
+	};
+
+	if (a->npages > 0 && ioctl(vm->vm, KVM_SET_USER_MEMORY_REGION, &region))
+		return failure_sys(f, -errno, "KVM refuses memory slot %u, %lu MiB at gpa 0x%lx",
+		    slot, (unsigned long)(region.memory_size >> 20),
+		    (unsigned long)region.guest_phys_addr);
+	return 0;
+}
+
+static int create_vcpu(struct vmm *vm, struct failure *f)
+{
+	struct vcpu *v = &vm->vcpu;
+	int size, khz;
+
+	v->fd = ioctl(vm->vm, KVM_CREATE_VCPU, 0);
+	if (v->fd < 0)
+		return failure_sys(f, -errno, "KVM can't create a vCPU");
+	size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (size < (int)sizeof(*v->run))
+		return failure_set(f, -ENOTSUP, "KVM's vCPU page is too small");
+	v->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (v->run == MAP_FAILED)
+		return failure_sys(f, -errno, "the vCPU's page can't be mapped");
+	khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
+	if (khz <= 0)
+		return failure_set(f, -ENOTSUP, "KVM can't tell the TSC's frequency");
+	v->tsc_khz = (uint32_t)khz;
+	v->run->kvm_valid_regs = SYNC_REGS;
+	return cpuid_set(vm, f);
+}
+
+static int load_image(struct vmm *vm, struct failure *f)
+{
+	struct pvh_image image = {
+	    .fd = vm->image,
+	    .path = vm->cfg.image_path,
+	    .cmdline = vm->cfg.cmdline,
+	};
+	struct pvh_start start;
+	int ret = pvh_load(&vm->mem, &image, &start, f);
+
+	return ret ? ret : vcpu_set_pvh(&vm->vcpu, start.entry, start.start_info, f);
+}
+
+int machine_build(struct vmm *vm, struct failure *f)
+{
+	int ret;
+
+	ret = build_memory(vm, f);
+	if (!ret)
+		ret = open_kvm(vm, f);
+	if (!ret)
+		ret = check_kvm(vm, f);
+	if (!ret)
+		ret = set_platform_pages(vm, f);
+	if (!ret)
+		ret = set_slot(vm, 0, &vm->pmap.ram, f);
+	if (!ret)
+		ret = set_slot(vm, 1, &vm->pmap.window, f);
+	if (!ret)
+		ret = create_vcpu(vm, f);
+	return ret ? ret : load_image(vm, f);
+}

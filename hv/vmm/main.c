@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lombard-vmm: the process around one guest.  It builds the guest's machine as lombardd tells it,
+ * runs its vCPU and maps its pages; every decision about memory is lombardd's.
+ */
+#include "vmm/vmm.h"
+
+#include <argp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "lib/version.h"
+
+const char *argp_program_version = "lombard-vmm " LOMBARD_VERSION;
+
+static const struct argp argp = {
+    .doc =
+	"The process around one guest of Lombard.\v"
+	"It is started by lombardd, the core, with sockets to it as descriptors 3 and 4; to start "
+	"a guest, use \"lombard run\".",
+};
+
+static void *pmap_thread(void *arg)
+{
+	struct vmm *vm = arg;
+
+	/* Whatever the reason, without its pmap the guest can't go on. */
+	pmap_local_serve(&vm->pmap, WIRE_FD_PMAP);
+	_exit(0);
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vmm_end end;
+
+	vcpu_run(arg, &end);
+	link_exit(&end);
+}
+
+static int start_thread(void *(*run)(void *), const char *name, struct vmm *vm, struct failure *f)
+{
+	pthread_t t;
+	int err = pthread_create(&t, NULL, run, vm);
+
+	if (err)
+		return failure_sys(f, -err, "the %s thread can't be started", name);
+	pthread_setname_np(t, name);
+	pthread_detach(t);
+	return 0;
+}
+
+/* The pmap thread runs before the core is told that it may use it. */
+static int build(struct vmm *vm, struct failure *f)
+{
+	int ret = link_configure(vm, f);
+
+	if (!ret)
+		ret = machine_check(&vm->cfg, f);
+	if (!ret)
+		ret = machine_build(vm, f);
+	return ret ? ret : start_thread(pmap_thread, "pmap", vm, f);
+}
+
+static void run(struct vmm *vm)
+{
+	struct vmm_end end = {.reason = WIRE_EXIT_VMM_ERROR};
+
+	if (start_thread(vcpu_thread, "vcpu0", vm, &end.why))
+		link_exit(&end);
+	link_watch();
+}
+
+int main(int argc, char **argv)
+{
+	static struct vmm vm;
+	struct failure f = {.text = ""};
+	int ret;
+
+	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	if (link_check()) {
+		fprintf(stderr,
+		    "lombard-vmm: this program is started by lombardd, which was not the case; to "
+		    "start a guest, use \"lombard run\"\n");
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN); /* the guest's console may lose its reader */
+	ret = build(&vm, &f);
+	if (ret)
+		link_refuse(ret, &f);
+	link_ready(&vm);
+	run(&vm);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/vmm.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "lombard/loan.h"
+#include "xen/public.h"
+
+#ifndef KVM_EXIT_MEMORY_FAULT /* Linux 6.8; older headers lack the name */
+#define KVM_EXIT_MEMORY_FAULT 39
+#endif
+
+#define MSR_TSC 0x10
+#define CR0_PE_ET 0x11
+
+/* KVM_EXIT_MEMORY_FAULT's part of struct kvm_run. */
+struct memory_fault {
+	uint64_t flags;
+	uint64_t gpa;
+	uint64_t size;
+};
+
+int vcpu_set_pvh(const struct vcpu *v, uint32_t entry, uint32_t start_info, struct failure *f)
+{
+	struct kvm_segment flat = {.limit = UINT32_MAX,
+	    .present = 1,
+	    .s = 1,
+	    .db = 1,
+	    .g = 1,
+	    .selector = 0x10,
+	    .type = 0x3};
+	struct kvm_segment code = flat,
+			   task = {.limit = 0x67, .present = 1, .selector = 0x18, .type = 0xb};
+	struct kvm_regs regs = {.rip = entry, .rbx = start_info, .rflags = 2};
+	struct kvm_sregs s;
+
+	code.selector = 0x8;
+	code.type = 0xb;
+	if (ioctl(v->fd, KVM_GET_SREGS, &s))
+		return failure_sys(f, -errno, "KVM_GET_SREGS");
+	s.cs = code;
+	s.ds = s.es = s.fs = s.gs = s.ss = flat;
+	s.tr = task;
+	s.cr0 = CR0_PE_ET;
+	s.cr3 = 0;
+	s.cr4 = 0;
+	s.efer = 0;
+	if (ioctl(v->fd, KVM_SET_SREGS, &s))
+		return failure_sys(f, -errno, "KVM_SET_SREGS");
+	if (ioctl(v->fd, KVM_SET_REGS, &regs))
+		return failure_sys(f, -errno, "KVM_SET_REGS");
+	return 0;
+}
+
+int vcpu_time(const struct vcpu *v, uint64_t *ns)
+{
+	union {
+		struct kvm_msrs head;
+		char room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} msrs = {.head = {.nmsrs = 1}};
+
+	msrs.head.entries[0].index = MSR_TSC;
+	if (ioctl(v->fd, KVM_GET_MSRS, &msrs) != 1)
+		return -EIO;
+	*ns = (uint64_t)((unsigned __int128)msrs.head.entries[0].data * 1000000 / v->tsc_khz);
+	return 0;
+}
+
+/* For messages; 0 where KVM does not tell. */
+static unsigned long rip_of(const struct vcpu *v)
+{
+	struct kvm_regs regs;
+
+	return ioctl(v->fd, KVM_GET_REGS, &regs) ? 0 : (unsigned long)regs.rip;
+}
+
+static bool hypercall_p(const struct kvm_run *run)
+{
+	return run->io.port == LOMBARD_HYPERCALL_PORT && run->io.direction == KVM_EXIT_IO_OUT &&
+	       run->io.size == 4 && run->io.count == 1;
+}
+
+/* The result goes to rax; rip is KVM's to move when the vCPU runs on. */
+static bool exit_hypercall(struct vmm *vm, struct vmm_end *end)
+{
+	struct kvm_sync_regs *s = &vm->vcpu.run->s.regs;
+	struct hypercall h = {
+	    .nr = s->regs.rax,
+	    .arg = {s->regs.rdi, s->regs.rsi, s->regs.rdx, s->regs.r10, s->regs.r8},
+	    .paging =
+		{
+		    .cr0 = s->sregs.cr0,
+		    .cr3 = s->sregs.cr3,
+		    .cr4 = s->sregs.cr4,
+		    .efer = s->sregs.efer,
+		},
+	};
+	int64_t ret = -ENOSYS;
+
+	if (hypercall_do(vm, &h, &ret, end))
+		return true;
+	s->regs.rax = (uint64_t)ret;
+	vm->vcpu.run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+	return false;
+}
+
+/* There are no devices: reads give all ones, writes go nowhere. */
+static bool exit_io(struct vmm *vm, struct vmm_end *end)
+{
+	struct kvm_run *run = vm->vcpu.run;
+
+	if (hypercall_p(run))
+		return exit_hypercall(vm, end);
+	if (run->io.direction == KVM_EXIT_IO_IN)
+		memset((uint8_t *)run + run->io.data_offset, 0xff,
+		    (size_t)run->io.size * run->io.count);
+	return false;
+}
+
+static bool exit_mmio(const struct vcpu *v, struct vmm_end *end)
+{
+	end->reason = WIRE_EXIT_VMM_ERROR;
+	failure_set(&end->why, -EFAULT,
+	    "the guest %s guest-physical address 0x%lx, where it has no memory (rip 0x%lx)",
+	    v->run->mmio.is_write ? "wrote to" : "read from", (unsigned long)v->run->mmio.phys_addr,
+	    rip_of(v));
+	return true;
+}
+
+/* Nothing can wake a halted vCPU: there is no interrupt controller. */
+static bool exit_halt(const struct vcpu *v, struct vmm_end *end)
+{
+	end->reason = SHUTDOWN_crash;
+	failure_set(&end->why, -EIO, "the guest halted for ever (HLT, rip 0x%lx)", rip_of(v));
+	return true;
+}
+
+static bool exit_triple_fault(const struct vcpu *v, struct vmm_end *end)
+{
+	end->reason = SHUTDOWN_crash;
+	failure_set(
+	    &end->why, -EIO, "the guest crashed with a triple fault (rip 0x%lx)", rip_of(v));
+	return true;
+}
+
+static bool exit_fail_entry(const struct vcpu *v, struct vmm_end *end)
+{
+	end->reason = WIRE_EXIT_VMM_ERROR;
+	failure_set(&end->why, -EIO, "KVM can't enter the guest: hardware reason 0x%lx (rip 0x%lx)",
+	    (unsigned long)v->run->fail_entry.hardware_entry_failure_reason, rip_of(v));
+	return true;
+}
+
+static bool exit_internal(const struct vcpu *v, struct vmm_end *end)
+{
+	uint32_t sub = v->run->internal.suberror;
+
+	end->reason = WIRE_EXIT_VMM_ERROR;
+	failure_set(&end->why, -EIO, "KVM gave up on the guest: internal error %u%s (rip 0x%lx)",
+	    sub,
+	    sub == KVM_INTERNAL_ERROR_EMULATION ? ", an instruction that it can't emulate" : "",
+	    rip_of(v));
+	return true;
+}
+
+static bool exit_unknown(const struct vcpu *v, struct vmm_end *end)
+{
+	end->reason = WIRE_EXIT_VMM_ERROR;
+	failure_set(&end->why, -EIO, "KVM stopped the guest with exit reason %u (rip 0x%lx)",
+	    v->run->exit_reason, rip_of(v));
+	return true;
+}
+
+/* => true when the guest has ended */
+static bool dispatch(struct vmm *vm, struct vmm_end *end)
+{
+	switch (vm->vcpu.run->exit_reason) {
+	case KVM_EXIT_IO:
+		return exit_io(vm, end);
+	case KVM_EXIT_MMIO:
+		return exit_mmio(&vm->vcpu, end);
+	case KVM_EXIT_HLT:
+		return exit_halt(&vm->vcpu, end);
+	case KVM_EXIT_SHUTDOWN:
+		return exit_triple_fault(&vm->vcpu, end);
+	case KVM_EXIT_FAIL_ENTRY:
+		return exit_fail_entry(&vm->vcpu, end);
+	case KVM_EXIT_INTERNAL_ERROR:
+		return exit_internal(&vm->vcpu, end);
+	default:
+		return exit_unknown(&vm->vcpu, end);
+	}
+}
+
+static void run_failed(const struct vcpu *v, int err, struct vmm_end *end)
+{
+	struct memory_fault mf;
+
+	end->reason = WIRE_EXIT_VMM_ERROR;
+	if (v->run->exit_reason == KVM_EXIT_MEMORY_FAULT) {
+		memcpy(&mf, &v->run->hw, sizeof(mf));
+		failure_sys(&end->why, err,
+		    "KVM can't reach the guest's memory at guest-physical address 0x%lx (rip "
+		    "0x%lx)",
+		    (unsigned long)mf.gpa, rip_of(v));
+	} else {
+		failure_sys(&end->why, err,
+		    err == -EFAULT ? "KVM can't reach a page of the guest's memory (rip 0x%lx)"
+				   : "KVM can't run the guest (rip 0x%lx)",
+		    rip_of(v));
+	}
+}
+
+void vcpu_run(struct vmm *vm, struct vmm_end *end)
+{
+	struct kvm_run *run = vm->vcpu.run;
+	bool ended = false;
+
+	memset(end, 0, sizeof(*end));
+	while (!ended) {
+		run->exit_reason = KVM_EXIT_UNKNOWN; /* not every failure sets it */
+		if (ioctl(vm->vcpu.fd, KVM_RUN, 0) == 0) {
+			ended = dispatch(vm, end);
+		} else if (errno != EINTR && errno != EAGAIN) {
+			run_failed(&vm->vcpu, -errno, end);
+			ended = true;
+		}
+	}
+}

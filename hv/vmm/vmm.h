@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LOMBARD_VMM_VMM_H
+#define LOMBARD_VMM_VMM_H
+/*
+ * The VMM process: one guest, one KVM VM.  What its files offer each other.
+ *
+ * Threads:
+ *   main   start-up (machine_*, link_*), then watches for the core's end
+ *   vcpu   runs the guest and its hypercalls; the only one that asks the core then
+ *   pmap   pmap_local_serve
+ * struct vmm is built by main before the others start.  Fields marked [v] belong to the vcpu thread
+ * from then on, the others do not change any more.
+ *
+ * Errors: 0 or -errno, with a sentence in struct failure where one is passed.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <linux/kvm.h>
+
+#include "lib/failure.h"
+#include "pmap/pmap_local.h"
+#include "proto/wire.h"
+#include "vmm/gmem.h"
+
+struct vcpu {
+	int fd;
+	struct kvm_run *run; /* [v] shared with KVM */
+	uint32_t tsc_khz;
+};
+
+struct vmm {
+	struct wire_config cfg; /* strings are known to end */
+	int image;
+	int console_in;
+	int console_out; /* [v] -1: its reader is gone */
+	int kvm;
+	int vm;
+	struct vcpu vcpu;
+	struct pmap_local pmap;
+	struct gmem mem;
+	uint32_t exit_status;  /* [v] what the guest set by guest_op */
+	bool have_shared_info; /* [v] */
+	uint64_t shared_info;  /* [v] gpa of the page, in RAM */
+};
+
+/* Why the guest ends: see struct wire_exit. */
+struct vmm_end {
+	uint32_t reason;
+	uint32_t code;
+	struct failure why;
+};
+
+/* ---- link.c: the dialogue with the core.  The core's end is this process's end, at once. ---- */
+
+/* link_check: => -ENOTCONN unless the descriptors of proto/wire.h were inherited */
+int link_check(void);
+
+/* link_configure: say hello, learn what to build.  => on error the core can still be told */
+int link_configure(struct vmm *vm, struct failure *f);
+
+/* link_ready: tell the core that everything is built, wait until it says start. */
+void link_ready(const struct vmm *vm);
+
+/* link_refuse: tell the core that it could not be built, and end. */
+_Noreturn void link_refuse(int err, const struct failure *f);
+
+/*
+ * link_hypercall: let the core answer one hypercall.  => vcpu thread only
+ * => fills q's header and padding; q->arg_len <= WIRE_MAX_ARG
+ */
+void link_hypercall(struct wire_hypercall *q, struct wire_result *r);
+
+/* link_exit: tell the core why the guest has ended, let it close, end. */
+_Noreturn void link_exit(const struct vmm_end *end);
+
+/* link_watch: sleep until the core goes away, then end. */
+_Noreturn void link_watch(void);
+
+/* ---- machine.c: address space, KVM VM, memory slots and the vCPU, up to its first instruction
+ * ---- */
+
+int machine_check(const struct wire_config *cfg, struct failure *f);
+int machine_build(struct vmm *vm, struct failure *f);
+
+/* ---- cpuid.c ---- */
+
+/* cpuid_set: what KVM supports, less what needs XSAVE or an APIC, plus Xen's leaves. */
+int cpuid_set(const struct vmm *vm, struct failure *f);
+
+/* ---- vcpu.c: runs the guest ---- */
+
+/* vcpu_set_pvh: the vCPU's state at a PVH entry point. */
+int vcpu_set_pvh(const struct vcpu *v, uint32_t entry, uint32_t start_info, struct failure *f);
+
+/* vcpu_run: returns when the guest has ended. */
+void vcpu_run(struct vmm *vm, struct vmm_end *end);
+
+/*
+ * vcpu_time: guest time in ns: the guest's TSC at the frequency of CPUID leaf 0x40000010.
+ * KVM starts the TSC at 0 with the vCPU; on hosts that can't offset it, guests see the host's.
+ * => 0 or -errno
+ */
+int vcpu_time(const struct vcpu *v, uint64_t *ns);
+
+/* ---- hypercall.c ---- */
+
+/* A hypercall's arguments, in Xen's order, and how to understand its pointers. */
+struct hypercall {
+	uint64_t nr;
+	uint64_t arg[5];
+	struct gmem_paging paging;
+};
+
+/*
+ * hypercall_do: => *ret goes into rax
+ * => returns true when the guest has ended by it: then end is filled and *ret means nothing
+ */
+bool hypercall_do(struct vmm *vm, const struct hypercall *h, int64_t *ret, struct vmm_end *end);
+
+/* ---- sched.c and console.c: hypercalls that need nobody else ---- */
+
+int64_t sched_poll(struct vmm *vm, const struct hypercall *h);
+int64_t console_op(struct vmm *vm, const struct hypercall *h);
+
+#endif
