@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef HV_CORE_CELL_H
+#define HV_CORE_CELL_H
+/*
+ * The cell as a whole: its socket, its directory, its end.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/failure.h"
+
+/*
+ * cell_open: make the socket's directory, take the socket, listen.
+ * => -EADDRINUSE: another cell answers there; a socket nobody answers on is replaced
+ * => 0 and the listening socket, or -errno with *f
+ */
+int cell_open(const char *path, int *listener, struct failure *f);
+
+/* cell_close: remove the socket and the console files. */
+void cell_close(void);
+
+const char *cell_socket(void);
+
+/* cell_end: ask the main thread to end the cell.  From any thread. */
+void cell_end(void);
+
+/* Readable once cell_end was called. */
+int cell_end_fd(void);
+
+/*
+ * cell_console: a new console file for a detached guest, beside the socket; removed at the end.
+ * => 0 with a descriptor, and its path in path; or -errno with *f
+ */
+int cell_console(const char *name, char *path, size_t len, int *fd, struct failure *f);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef HV_CORE_GUEST_H
+#define HV_CORE_GUEST_H
+/*
+ * Guests of this cell, as the core knows them: one lombard-vmm process each, and one thread of the
+ * core that serves it: its requests, its faults, its end.
+ */
+#include <bsd/sys/queue.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "lib/failure.h"
+#include "pmap/pmap_remote.h"
+#include "pmap/store_memfd.h"
+#include "proto/wire.h"
+#include "uvm/uvm_ledger.h"
+#include "xen/evtchn.h"
+
+/* Guest-physical page where the window area begins: 4 GiB. */
+#define GUEST_WINDOW_GFN 0x100000u
+#define GUEST_MAX_RAM_PAGES (0xe0000000u >> UVM_PAGE_SHIFT)
+#define GUEST_MAX_WINDOW_PAGES ((uint64_t)1 << 24)
+#define GUEST_MIN_RAM_PAGES 512u
+
+/* A store has this many places for each page of a guest: its own, and frames on loan it replaced.
+ */
+#define GUEST_STORE_BANKS 8u
+
+enum guest_state { GUEST_STARTING, GUEST_RUNNING, GUEST_STOPPING, GUEST_ENDED };
+
+enum guest_end {
+	GUEST_END_POWEROFF,
+	GUEST_END_REBOOT,
+	GUEST_END_CRASH,
+	GUEST_END_STOPPED, /* by a client */
+	GUEST_END_ERROR,   /* it broke a rule, or Lombard could not go on with it */
+	GUEST_END_KILLED,  /* its process died */
+};
+
+/* What to launch.  Strings are copied. */
+struct guest_config {
+	const char *name; /* NULL or "": "guest" and the domid */
+	uint64_t ram_pages, window_pages;
+	uint32_t vcpus;
+	const char *image_path; /* for messages */
+	const char *cmdline;
+	const char *console_path; /* for messages; NULL when it is a client's descriptor */
+	int image, console_in, console_out; /* stay the caller's */
+};
+
+/* A guest's counters at its end: see struct uvm_mapstats. */
+struct guest_last {
+	uint64_t gl_made, gl_returned, gl_broken[UVM_NBREAKS], gl_copied;
+};
+
+struct guest {
+	LIST_ENTRY(guest)
+	g_all; /* registry */
+	_Atomic uint32_t g_refs;
+	uint32_t g_domid;	     /* s */
+	char g_name[WIRE_NAME_LEN];  /* s */
+	char g_image[WIRE_TEXT_LEN]; /* s */
+	char g_console[WIRE_TEXT_LEN];
+	char g_cmdline[WIRE_CMDLINE_LEN];
+	uint64_t g_ram_pages, g_window_pages; /* s */
+	uint32_t g_vcpus;		      /* s */
+	struct timespec g_born;		      /* s: CLOCK_MONOTONIC */
+	int g_ended_fd; /* s: eventfd, readable for ever once the guest has ended */
+
+	/* g_mutex */
+	pthread_mutex_t g_mutex;
+	enum guest_state g_state;
+	pid_t g_pid; /* 0 when reaped */
+	bool g_end_known;
+	enum guest_end g_end;
+	int g_status;
+	char g_message[WIRE_TEXT_LEN];
+	struct uvm_map *g_map;	  /* until it has ended; its own thread may look without the lock */
+	struct guest_last g_last; /* what it had done when it ended */
+
+	/* The guest's thread. */
+	pthread_t g_thread;
+	int g_request, g_pmap_sock, g_event, g_uffd;
+	int g_start_fds[3]; /* image, console in, console out: until they are handed over */
+	struct remote_pmap g_pmap;
+	struct uvm_page *g_shared_info; /* wired */
+	struct evtchn_domain g_events;
+	_Atomic uint64_t g_hypercalls;
+};
+
+/*
+ * guest_launch: make a guest and wait until it runs or has failed.
+ * => 0 and a reference, or -errno and *f says why
+ */
+int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failure *f);
+
+/* guest_find: by domid or by name (living guests first, then those that ended last).  NULL: none.
+ */
+struct guest *guest_find(uint32_t domid);
+struct guest *guest_find_name(const char *name);
+void guest_put(struct guest *g);
+
+/* Is there a living guest with this domid? */
+bool guest_exists(uint32_t domid);
+
+/* guest_map_get: the map of a living guest, with a reference; NULL when it has ended. */
+struct uvm_map *guest_map_get(struct guest *g);
+
+/* guest_stop: kill it and let its thread clean up; wait on g_ended_fd for that. */
+void guest_stop(struct guest *g);
+
+/* guest_name_of: for messages: "NAME (domain N)"; of ended guests too, while they are remembered.
+ */
+void guest_name_of(uint32_t domid, char *buf, size_t len);
+
+/* guest_each: visit living (ended: remembered) guests in order of domid, each with a reference. */
+void guest_each(bool ended, void (*visit)(void *arg, struct guest *g), void *arg);
+unsigned guest_count(void);
+
+/* guest_notify: the ledger's word that something changed for a guest: its loan event is raised. */
+void guest_notify(uint32_t domid);
+
+/* guest_stop_all: stop every guest and wait for their ends; no new one can be launched. */
+void guest_stop_all(void);
+
+/* Why it ended.  => the guest has ended */
+const char *guest_end_name(enum guest_end end);
+
+/*
+ * The rest is for the guest's own thread (guest_serve.c).
+ *
+ * guest_end_with: remember why the guest ends, if nothing is known yet, and kill its process.
+ */
+void guest_end_with(struct guest *g, enum guest_end end, int status, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* guest_handshake: the start-up dialogue of wire.h.  0 or -errno with *f. */
+int guest_handshake(struct guest *g, struct failure *f);
+
+/* guest_serve: requests and faults until the guest's end. */
+void guest_serve(struct guest *g);
+
+/* guest_hypercall: answer one.  May end the guest. */
+void guest_hypercall(struct guest *g, const struct wire_hypercall *req, struct wire_result *res);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Hypercalls of guests that the core answers: decode, check, call.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/guest.h"
+#include "lombard/loan.h"
+#include "xen/public.h"
+
+void guest_notify(uint32_t domid)
+{
+	evtchn_virq(domid == UVM_DOMID_ANY ? EVTCHN_ALL : domid, LOMBARD_VIRQ_LOAN);
+}
+
+/* The value of the hypercall: 0, a count, or a negative Xen error, which are Linux' numbers. */
+typedef int64_t loan_op(struct guest *g, void *arg);
+
+static int64_t op_info(struct guest *g, void *arg)
+{
+	struct loan_info *op = arg;
+
+	*op = (struct loan_info){.abi_version = LOMBARD_ABI_VERSION,
+	    .domid = (uint16_t)g->g_domid,
+	    .ram_pages = g->g_ram_pages,
+	    .window_gfn = GUEST_WINDOW_GFN,
+	    .window_pages = g->g_window_pages};
+	return 0;
+}
+
+static bool kind_p(uint16_t kind)
+{
+	return kind == LOAN_TO_PAGE || kind == LOAN_TO_ANON;
+}
+
+static int64_t op_lend(struct guest *g, void *arg)
+{
+	struct loan_lend *op = arg;
+	const struct uvm_offer_terms terms = {
+	    .ot_borrower = op->domid, .ot_kind = op->kind, .ot_tag = op->tag};
+
+	if (!kind_p(op->kind) || op->nr_pages == 0 || op->nr_pages > LOAN_MAX_PAGES)
+		return -EINVAL;
+	if (op->domid != LOAN_DOMID_ANY && op->domid != LOAN_DOMID_HOST && !guest_exists(op->domid))
+		return -ESRCH;
+	return uvm_ledger_lend(g->g_map, op->gfn, op->nr_pages, &terms, &op->id);
+}
+
+static bool in_windows(const struct guest *g, uint64_t gfn, uint64_t n)
+{
+	return gfn >= GUEST_WINDOW_GFN && gfn - GUEST_WINDOW_GFN < g->g_window_pages &&
+	       n <= g->g_window_pages - (gfn - GUEST_WINDOW_GFN);
+}
+
+static int64_t op_borrow(struct guest *g, void *arg)
+{
+	struct loan_borrow *op = arg;
+
+	if (op->nr_pages > LOAN_MAX_PAGES || !in_windows(g, op->gfn, op->nr_pages))
+		return -EINVAL;
+	return uvm_ledger_borrow(g->g_map, op->id, op->first, op->nr_pages, op->gfn);
+}
+
+static int64_t op_return(struct guest *g, void *arg)
+{
+	struct loan_return *op = arg;
+
+	return uvm_ledger_return(g->g_map, op->gfn);
+}
+
+static int64_t op_recall(struct guest *g, void *arg)
+{
+	struct loan_recall *op = arg;
+	uint64_t windows;
+	int error = uvm_ledger_recall(g->g_domid, op->id, &windows);
+
+	return error != 0 ? error : (int64_t)windows;
+}
+
+static void fill_query(struct loan_query *op, const struct uvm_offer_info *oi)
+{
+	*op = (struct loan_query){.id = oi->oi_id,
+	    .tag = oi->oi_tag,
+	    .bytes = oi->oi_bytes,
+	    .nr_pages = (uint32_t)oi->oi_npages,
+	    .windows = (uint32_t)oi->oi_windows,
+	    .lender = (uint16_t)oi->oi_lender,
+	    .borrower = (uint16_t)oi->oi_borrower,
+	    .kind = (uint16_t)oi->oi_kind};
+}
+
+static int64_t op_query(struct guest *g, void *arg)
+{
+	struct loan_query *op = arg;
+	struct uvm_offer_info oi;
+	int error = uvm_ledger_query(g->g_domid, op->id, &oi);
+
+	if (error == 0)
+		fill_query(op, &oi);
+	return error;
+}
+
+static int64_t op_next(struct guest *g, void *arg)
+{
+	struct loan_query *op = arg;
+	struct uvm_offer_info oi;
+	int error = uvm_ledger_next(g->g_domid, op->id, &oi);
+
+	if (error == 0)
+		fill_query(op, &oi);
+	return error;
+}
+
+static int64_t op_discard(struct guest *g, void *arg)
+{
+	struct loan_discard *op = arg;
+
+	if (op->pad != 0 || op->gfn >= g->g_ram_pages || op->nr_pages > g->g_ram_pages - op->gfn)
+		return -EINVAL;
+	return uvm_map_discard(g->g_map, op->gfn, op->nr_pages);
+}
+
+static const struct {
+	uint32_t len;
+	loan_op *call;
+	bool results;
+} loan_ops[] = {
+    [LOANOP_info] = {sizeof(struct loan_info), op_info, true},
+    [LOANOP_lend] = {sizeof(struct loan_lend), op_lend, true},
+    [LOANOP_borrow] = {sizeof(struct loan_borrow), op_borrow, false},
+    [LOANOP_return] = {sizeof(struct loan_return), op_return, false},
+    [LOANOP_recall] = {sizeof(struct loan_recall), op_recall, false},
+    [LOANOP_query] = {sizeof(struct loan_query), op_query, true},
+    [LOANOP_next] = {sizeof(struct loan_query), op_next, true},
+    [LOANOP_discard] = {sizeof(struct loan_discard), op_discard, false},
+};
+
+/* An answer: the value, and whether the structure goes back to the guest. */
+struct answer {
+	int64_t value;
+	bool copy_back;
+};
+
+static struct answer call_loan(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
+{
+	struct answer a = {.value = -ENOSYS};
+
+	if (cmd >= sizeof(loan_ops) / sizeof(loan_ops[0]))
+		return a;
+	if (len != loan_ops[cmd].len)
+		return (struct answer){.value = -EINVAL};
+	uvm_world_enter();
+	a.value = loan_ops[cmd].call(g, arg);
+	uvm_world_leave();
+	a.copy_back = loan_ops[cmd].results && a.value >= 0;
+	return a;
+}
+
+static struct answer call_evtchn(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
+{
+	int error = evtchn_op(&g->g_events, cmd, arg, len);
+
+	return (struct answer){.value = error, .copy_back = error == 0};
+}
+
+/* Place the shared info page on a page of the guest's RAM: wired, so it is never lent. */
+static int64_t map_shared_info(struct guest *g, uint64_t gfn)
+{
+	struct uvm_page *pg;
+	int error;
+
+	if (gfn >= g->g_ram_pages)
+		return -EINVAL;
+	uvm_world_enter();
+	error = uvm_map_wire(g->g_map, gfn, &pg);
+	if (error == 0) {
+		evtchn_set_shared(&g->g_events, uvm_page_kva(pg));
+		if (g->g_shared_info != NULL)
+			uvm_map_unwire(g->g_map, g->g_shared_info);
+		g->g_shared_info = pg;
+	}
+	uvm_world_leave();
+	return error;
+}
+
+static struct answer call_memory(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
+{
+	struct xen_add_to_physmap op;
+
+	if (cmd != XENMEM_add_to_physmap)
+		return (struct answer){.value = -ENOSYS};
+	if (len != sizeof(op))
+		return (struct answer){.value = -EINVAL};
+	memcpy(&op, arg, sizeof(op));
+	if (op.domid != DOMID_SELF && op.domid != g->g_domid)
+		return (struct answer){.value = -EPERM};
+	if (op.space != XENMAPSPACE_shared_info)
+		return (struct answer){.value = -ENOSYS};
+	if (op.idx != 0)
+		return (struct answer){.value = -EINVAL};
+	return (struct answer){.value = map_shared_info(g, op.gpfn)};
+}
+
+void guest_hypercall(struct guest *g, const struct wire_hypercall *req, struct wire_result *res)
+{
+	struct answer a = {.value = -ENOSYS};
+
+	/* The result's buffer is where operations read and write: the request stays as it came. */
+	memcpy(res->arg, req->arg, req->arg_len);
+	res->arg_len = req->arg_len;
+	switch (req->nr) {
+	case LOMBARD_HYPERCALL_loan_op:
+		a = call_loan(g, req->cmd, res->arg, req->arg_len);
+		break;
+	case __HYPERVISOR_event_channel_op:
+		a = call_evtchn(g, req->cmd, res->arg, req->arg_len);
+		break;
+	case __HYPERVISOR_memory_op:
+		a = call_memory(g, req->cmd, res->arg, req->arg_len);
+		break;
+	default:
+		break;
+	}
+	if (a.value == -ENOTRECOVERABLE)
+		guest_end_with(g, GUEST_END_ERROR, 125,
+		    "%s (domain %u) could not undo a mapping: %s", g->g_name, g->g_domid,
+		    "its process is out of mappings or memory");
+	res->ret = a.value;
+	res->copy_back = a.copy_back;
+}

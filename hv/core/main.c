@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lombardd: the core of one cell.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/session.h"
+#include "lib/sys.h"
+#include "lib/version.h"
+#include "uvm/uvm_alloc.h"
+
+#define DEFAULT_SOCKET "/run/lombard/cell.sock"
+
+/* An idle cell ends after this long; the first client gets longer to arrive. */
+#define IDLE_MS 1000
+#define FIRST_MS 10000
+
+const char *argp_program_version = "lombardd " LOMBARD_VERSION;
+
+struct options {
+	const char *socket;
+	bool exit_when_idle;
+};
+
+static const struct argp_option option_list[] = {
+    {"socket", 's', "PATH", 0,
+	"Where clients find the cell ($LOMBARD_SOCKET, else " DEFAULT_SOCKET ")", 0},
+    {"exit-when-idle", 'i', NULL, 0, "End when the last guest and the last client are gone", 0},
+    {0},
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 's':
+		o->socket = arg;
+		return 0;
+	case 'i':
+		o->exit_when_idle = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "too many arguments");
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {.options = option_list,
+    .parser = parse_option,
+    .doc = "The core of a Lombard cell: launches guests and keeps the ledger of their memory.\v"
+	   "Signals: SIGTERM and SIGINT stop all guests and end the cell.  See lombardd(8)."};
+
+/* A guest takes half a dozen descriptors. */
+static void raise_limits(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+		rl.rlim_cur = rl.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
+/* SIGTERM and SIGINT as a descriptor; threads inherit the mask. */
+static int take_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	signal(SIGPIPE, SIG_IGN);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static bool idle(void)
+{
+	return guest_count() == 0 && sessions_count() == 0;
+}
+
+static void run(const struct options *o, int listener, int signals)
+{
+	struct pollfd p[] = {{.fd = listener, .events = POLLIN}, {.fd = signals, .events = POLLIN},
+	    {.fd = cell_end_fd(), .events = POLLIN}};
+	int64_t deadline = now_ms() + FIRST_MS;
+
+	for (;;) {
+		if (poll(p, 3, o->exit_when_idle ? IDLE_MS / 4 : -1) < 0 && errno != EINTR)
+			return;
+		if ((p[1].revents | p[2].revents) & POLLIN)
+			return;
+		if (p[0].revents & POLLIN) {
+			sessions_accept(listener);
+			deadline = 0;
+		}
+		if (!idle())
+			deadline = 0;
+		else if (deadline == 0)
+			deadline = now_ms() + IDLE_MS;
+		else if (o->exit_when_idle && now_ms() > deadline)
+			return;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const char *env = getenv("LOMBARD_SOCKET");
+	struct options o = {.socket = env != NULL && *env != '\0' ? env : DEFAULT_SOCKET};
+	struct failure f;
+	int listener, signals;
+
+	argp_err_exit_status = 2;
+	argp_parse(&argp, argc, argv, 0, NULL, &o);
+	raise_limits();
+	signals = take_signals();
+	if (signals < 0 || uvm_loan_init() != 0) {
+		fprintf(stderr, "lombardd: out of memory or descriptors at the start\n");
+		return 1;
+	}
+#ifdef LOMBARD_FAULTS
+	uvm_fault_hook = sys_fails;
+#endif
+	uvm_ledger_notify_by(guest_notify);
+	if (cell_open(o.socket, &listener, &f) != 0) {
+		fprintf(stderr, "lombardd: %s\n", f.text);
+		return 1;
+	}
+	run(&o, listener, signals);
+	guest_stop_all();
+	close(listener);
+	cell_close();
+	sessions_stop();
+	return 0;
+}

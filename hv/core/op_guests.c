@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Operations on guests: run, wait, stop, list.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/session.h"
+
+static bool name_p(const char *name)
+{
+	if (strlen(name) >= WIRE_NAME_LEN)
+		return false;
+	for (const char *c = name; *c != '\0'; c++)
+		if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL)
+			return false;
+	return name[0] != '.' && name[0] != '-';
+}
+
+static bool text_of(
+    json_t *request, const char *key, size_t max, const char **text, int *error, struct failure *f)
+{
+	json_t *j = json_object_get(request, key);
+
+	*text = "";
+	if (j == NULL || json_is_null(j))
+		return true;
+	if (!json_is_string(j) || json_string_length(j) >= max ||
+	    strlen(json_string_value(j)) != json_string_length(j)) {
+		*error = failure_set(
+		    f, -EINVAL, "\"%s\" must be a text of less than %zu bytes", key, max);
+		return false;
+	}
+	*text = json_string_value(j);
+	return true;
+}
+
+/* Sizes: whole pages, within what a guest can have. */
+static int check_sizes(
+    uint64_t memory, uint64_t windows, uint64_t vcpus, struct guest_config *cfg, struct failure *f)
+{
+	cfg->ram_pages = memory >> UVM_PAGE_SHIFT;
+	cfg->window_pages = windows >> UVM_PAGE_SHIFT;
+	cfg->vcpus = (uint32_t)vcpus;
+	if (memory % UVM_PAGE_SIZE != 0 || windows % UVM_PAGE_SIZE != 0)
+		return failure_set(f, -EINVAL, "sizes must be multiples of 4 KiB");
+	if (cfg->ram_pages < GUEST_MIN_RAM_PAGES || cfg->ram_pages > GUEST_MAX_RAM_PAGES)
+		return failure_set(f, -EINVAL, "a guest can have 2 MiB to 3584 MiB of memory");
+	if (cfg->window_pages < 1 || cfg->window_pages > GUEST_MAX_WINDOW_PAGES)
+		return failure_set(f, -EINVAL, "a guest can have 4 KiB to 64 GiB of window area");
+	if (vcpus < 1 || vcpus > 64)
+		return failure_set(f, -EINVAL, "a guest can have 1 to 64 vCPUs");
+	return 0;
+}
+
+static bool config_of(json_t *request, struct guest_config *cfg, int *error, struct failure *f)
+{
+	uint64_t memory = 64u << 20, windows = 256u << 20, vcpus = 1;
+
+	if (!session_uint(request, "memory", &memory, error, f) ||
+	    !session_uint(request, "windows", &windows, error, f) ||
+	    !session_uint(request, "vcpus", &vcpus, error, f) ||
+	    !text_of(request, "name", WIRE_NAME_LEN, &cfg->name, error, f) ||
+	    !text_of(request, "image", WIRE_TEXT_LEN, &cfg->image_path, error, f) ||
+	    !text_of(request, "cmdline", WIRE_CMDLINE_LEN, &cfg->cmdline, error, f))
+		return false;
+	if (!name_p(cfg->name)) {
+		*error = failure_set(f, -EINVAL,
+		    "a guest's name has letters, digits, '.', '_' and '-', and at most %d of them",
+		    WIRE_NAME_LEN - 1);
+		return false;
+	}
+	*error = check_sizes(memory, windows, vcpus, cfg, f);
+	return *error == 0;
+}
+
+/* A detached guest's console: nothing to read, a file to write. */
+static int detached_console(struct guest_config *cfg, char *path, size_t len, struct failure *f)
+{
+	int error;
+
+	cfg->console_in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (cfg->console_in < 0)
+		return failure_sys(f, -errno, "can't open /dev/null");
+	error = cell_console(cfg->name, path, len, &cfg->console_out, f);
+	if (error != 0)
+		close(cfg->console_in);
+	else
+		cfg->console_path = path;
+	return error;
+}
+
+json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f)
+{
+	bool detach = json_is_true(json_object_get(request, "detach"));
+	struct guest_config cfg = {0};
+	char path[WIRE_TEXT_LEN];
+	struct guest *g;
+	json_t *fields;
+
+	if (!config_of(request, &cfg, error, f))
+		return NULL;
+	if (s->s_nfds != (detach ? 1u : 3u) || (!detach && s->s_waiting != NULL)) {
+		*error = failure_set(f, -EINVAL, "`run` wants the image%s, once for a connection",
+		    detach ? "" : ", the console's input and its output");
+		return NULL;
+	}
+	cfg.image = s->s_fds[0];
+	cfg.console_in = s->s_fds[1];
+	cfg.console_out = s->s_fds[2];
+	if (detach) {
+		*error = detached_console(&cfg, path, sizeof(path), f);
+		if (*error != 0)
+			return NULL;
+	}
+	*error = guest_launch(&cfg, &g, f);
+	if (detach) {
+		close(cfg.console_in);
+		close(cfg.console_out);
+	}
+	if (*error != 0)
+		return NULL;
+	pthread_mutex_lock(&g->g_mutex);
+	fields = json_pack("{s:i, s:s, s:i, s:s}", "domid", (int)g->g_domid, "name", g->g_name,
+	    "pid", (int)g->g_pid, "console", g->g_console);
+	pthread_mutex_unlock(&g->g_mutex);
+	if (detach) {
+		guest_put(g);
+	} else {
+		s->s_waiting = g;
+		s->s_owns = true;
+	}
+	return fields;
+}
+
+json_t *op_wait(struct session *s, json_t *request, int *error, struct failure *f)
+{
+	struct guest *g = session_guest(request, "guest", error, f);
+
+	if (g == NULL)
+		return NULL;
+	if (s->s_waiting != NULL) {
+		guest_put(g);
+		*error = failure_set(f, -EBUSY, "this connection waits for a guest already");
+		return NULL;
+	}
+	s->s_waiting = g;
+	s->s_owns = false;
+	/* The answer is the exit event, when the time has come. */
+	return json_null();
+}
+
+json_t *op_stop(struct session *s, json_t *request, int *error, struct failure *f)
+{
+	struct guest *g = session_guest(request, "guest", error, f);
+	struct pollfd p = {.events = POLLIN};
+	json_t *fields;
+
+	(void)s;
+	if (g == NULL)
+		return NULL;
+	p.fd = g->g_ended_fd;
+	guest_stop(g);
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		continue;
+	fields = session_exit(g);
+	guest_put(g);
+	return fields;
+}
+
+static void list_one(void *arg, struct guest *g)
+{
+	static const char *const states[] = {
+	    [GUEST_STARTING] = "starting",
+	    [GUEST_RUNNING] = "running",
+	    [GUEST_STOPPING] = "stopping",
+	    [GUEST_ENDED] = "stopping",
+	};
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	pthread_mutex_lock(&g->g_mutex);
+	json_array_append_new(arg,
+	    json_pack("{s:i, s:s, s:i, s:s, s:I, s:i, s:s, s:s, s:i}", "domid", (int)g->g_domid,
+		"name", g->g_name, "pid", (int)g->g_pid, "state", states[g->g_state], "memory",
+		(json_int_t)(g->g_ram_pages << UVM_PAGE_SHIFT), "vcpus", (int)g->g_vcpus, "image",
+		g->g_image, "console", g->g_console, "age", (int)(now.tv_sec - g->g_born.tv_sec)));
+	pthread_mutex_unlock(&g->g_mutex);
+}
+
+json_t *op_list(struct session *s, json_t *request, int *error, struct failure *f)
+{
+	json_t *guests = json_array();
+
+	(void)s;
+	(void)request;
+	(void)error;
+	(void)f;
+	guest_each(false, list_one, guests);
+	return json_pack("{s:o}", "guests", guests);
+}

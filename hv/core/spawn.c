@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "core/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/sys.h"
+#include "proto/wire.h"
+
+extern char **environ;
+
+/* Above all numbers that the child wants its descriptors at. */
+#define SAFE_FD 10
+
+static int vmm_path(char path[PATH_MAX], struct failure *f)
+{
+	const char *env = getenv("LOMBARD_VMM");
+	ssize_t n;
+	char *slash;
+
+	if (env != NULL) {
+		snprintf(path, PATH_MAX, "%s", env);
+		return 0;
+	}
+	n = SYS(readlink("/proc/self/exe", path, PATH_MAX - 1));
+	if (n < 0)
+		return failure_sys(f, -errno, "can't find out where lombardd lies");
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (slash == NULL || slash + sizeof("/lombard-vmm") > path + PATH_MAX)
+		return failure_set(f, -ENAMETOOLONG, "the path of lombardd is too long");
+	strcpy(slash, "/lombard-vmm");
+	return 0;
+}
+
+static void close_pair(int fds[2])
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+/* A socket pair of which no end has a number that the child's file actions overwrite. */
+static int safe_pair(int fds[2])
+{
+	int raw[2], error = 0;
+
+	fds[0] = fds[1] = -1;
+	if (SYS(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, raw)) != 0)
+		return -errno;
+	for (unsigned i = 0; i < 2 && error == 0; i++) {
+		fds[i] = SYS(fcntl(raw[i], F_DUPFD_CLOEXEC, SAFE_FD));
+		if (fds[i] < 0)
+			error = -errno;
+	}
+	close_pair(raw);
+	if (error != 0)
+		close_pair(fds);
+	return error;
+}
+
+static int safe_eventfd(int *fd)
+{
+	int raw = SYS(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+
+	if (raw < 0)
+		return -errno;
+	*fd = SYS(fcntl(raw, F_DUPFD_CLOEXEC, SAFE_FD));
+	close(raw);
+	return *fd < 0 ? -errno : 0;
+}
+
+static int start(const char *path, int request, int pmap, int event, pid_t *pid)
+{
+	char name[] = "lombard-vmm";
+	char *argv[] = {name, NULL};
+	posix_spawn_file_actions_t fa;
+	posix_spawnattr_t attr;
+	int error;
+
+	posix_spawn_file_actions_init(&fa);
+	posix_spawnattr_init(&attr);
+	posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&fa, STDERR_FILENO, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&fa, request, WIRE_FD_REQUEST);
+	posix_spawn_file_actions_adddup2(&fa, pmap, WIRE_FD_PMAP);
+	posix_spawn_file_actions_adddup2(&fa, event, WIRE_FD_EVENT);
+	/* A Ctrl-C at our terminal is for us alone: we stop the guests in order. */
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID);
+	error = SYS(0) != 0 ? errno : posix_spawn(pid, path, &fa, &attr, argv, environ);
+	posix_spawn_file_actions_destroy(&fa);
+	posix_spawnattr_destroy(&attr);
+	return -error;
+}
+
+int spawn_vmm(struct spawned *sp, struct failure *f)
+{
+	int request[2] = {-1, -1}, pmap[2] = {-1, -1}, event = -1, error;
+	char path[PATH_MAX];
+
+	error = vmm_path(path, f);
+	if (error != 0)
+		return error;
+	error = safe_pair(request);
+	if (error == 0)
+		error = safe_pair(pmap);
+	if (error == 0)
+		error = safe_eventfd(&event);
+	if (error != 0) {
+		failure_sys(f, error, "can't make the channels for a guest");
+		goto out_close;
+	}
+	error = start(path, request[1], pmap[1], event, &sp->pid);
+	if (error != 0) {
+		failure_sys(f, error, "can't start %s", path);
+		goto out_close;
+	}
+	close(request[1]);
+	close(pmap[1]);
+	sp->request = request[0];
+	sp->pmap = pmap[0];
+	sp->event = event;
+	return 0;
+
+out_close:
+	close_pair(request);
+	close_pair(pmap);
+	if (event >= 0)
+		close(event);
+	return error;
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "xen/evtchn.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "xen/public.h"
+
+#define FIRST_PORTS 64u
+#define MAX_PORTS (64u * 64u) /* two levels of 64 bits */
+
+enum port_state { PORT_FREE, PORT_UNBOUND, PORT_INTERDOMAIN, PORT_VIRQ };
+
+struct evtchn_port {
+	enum port_state state;
+	uint32_t remote; /* UNBOUND, INTERDOMAIN: domid */
+	uint32_t peer;	 /* INTERDOMAIN: its port; VIRQ: the virq */
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static LIST_HEAD(, evtchn_domain)
+domains = LIST_HEAD_INITIALIZER(domains);
+
+/* Everything static below is called with the mutex held. */
+
+static struct evtchn_domain *domain_of(struct evtchn_domain *self, uint32_t domid)
+{
+	struct evtchn_domain *ed;
+
+	if (domid == DOMID_SELF || domid == self->ed_domid)
+		return self;
+	LIST_FOREACH (ed, &domains, ed_all)
+		if (ed->ed_domid == domid)
+			return ed;
+	return NULL;
+}
+
+static struct evtchn_port *port_of(struct evtchn_domain *ed, uint32_t port)
+{
+	struct evtchn_port *p;
+
+	if (port == 0 || port >= ed->ed_nports)
+		return NULL;
+	p = &ed->ed_ports[port];
+	return p->state == PORT_FREE ? NULL : p;
+}
+
+/* The pending word is the guest's memory: it may do to it whatever it likes. */
+static _Atomic uint64_t *pending_word(struct evtchn_domain *ed, uint32_t port)
+{
+	struct shared_info *si = ed->ed_shared;
+
+	return (_Atomic uint64_t *)(si != NULL ? (uint64_t *)&si->evtchn_pending[port / 64]
+					       : &ed->ed_early[port / 64]);
+}
+
+static bool masked(struct shared_info *si, uint32_t port)
+{
+	return atomic_load((_Atomic uint64_t *)&si->evtchn_mask[port / 64]) >> (port % 64) & 1;
+}
+
+static void set_pending(struct evtchn_domain *ed, uint32_t port)
+{
+	struct shared_info *si = ed->ed_shared;
+	uint64_t bit = (uint64_t)1 << (port % 64), one = 1;
+
+	if (atomic_fetch_or(pending_word(ed, port), bit) & bit)
+		return;
+	if (si != NULL && !masked(si, port)) {
+		atomic_fetch_or((_Atomic uint64_t *)&si->vcpu_info[0].evtchn_pending_sel,
+		    (uint64_t)1 << (port / 64));
+		atomic_store((_Atomic uint8_t *)&si->vcpu_info[0].evtchn_upcall_pending, 1);
+	}
+	/* A poller waits for the bit, masked or not.  The counter cannot overflow in practice. */
+	if (write(ed->ed_eventfd, &one, sizeof(one)) != (ssize_t)sizeof(one))
+		return;
+}
+
+static void clear_pending(struct evtchn_domain *ed, uint32_t port)
+{
+	atomic_fetch_and(pending_word(ed, port), ~((uint64_t)1 << (port % 64)));
+}
+
+static int grow(struct evtchn_domain *ed)
+{
+	uint32_t n = ed->ed_nports == 0 ? FIRST_PORTS : 2 * ed->ed_nports;
+	struct evtchn_port *ports;
+
+	if (n > MAX_PORTS)
+		return -ENOSPC;
+	ports = realloc(ed->ed_ports, n * sizeof(*ports));
+	if (ports == NULL)
+		return -ENOMEM;
+	memset(ports + ed->ed_nports, 0, (n - ed->ed_nports) * sizeof(*ports));
+	ed->ed_ports = ports;
+	ed->ed_nports = n;
+	return 0;
+}
+
+static int new_port(
+    struct evtchn_domain *ed, enum port_state state, uint32_t remote, uint32_t peer, uint32_t *port)
+{
+	uint32_t i = 1;
+	int error;
+
+	while (i < ed->ed_nports && ed->ed_ports[i].state != PORT_FREE)
+		i++;
+	if (i >= ed->ed_nports) {
+		error = grow(ed);
+		if (error != 0)
+			return error;
+	}
+	ed->ed_ports[i] = (struct evtchn_port){.state = state, .remote = remote, .peer = peer};
+	clear_pending(ed, i);
+	*port = i;
+	return 0;
+}
+
+static int alloc_unbound(struct evtchn_domain *ed, struct evtchn_alloc_unbound *op)
+{
+	uint32_t remote = op->remote_dom == DOMID_SELF ? ed->ed_domid : op->remote_dom;
+
+	/* Only a domain's own side: guests do not manage each other. */
+	if (op->dom != DOMID_SELF && op->dom != ed->ed_domid)
+		return -EPERM;
+	return new_port(ed, PORT_UNBOUND, remote, 0, &op->port);
+}
+
+static int bind_interdomain(struct evtchn_domain *ed, struct evtchn_bind_interdomain *op)
+{
+	struct evtchn_domain *peer = domain_of(ed, op->remote_dom);
+	struct evtchn_port *p;
+	uint32_t remote_port = op->remote_port;
+	int error;
+
+	if (peer == NULL)
+		return -ESRCH;
+	p = port_of(peer, remote_port);
+	if (p == NULL || p->state != PORT_UNBOUND || p->remote != ed->ed_domid)
+		return -EINVAL;
+	error = new_port(ed, PORT_INTERDOMAIN, peer->ed_domid, remote_port, &op->local_port);
+	if (error != 0)
+		return error;
+	/* Look again: with ourselves as the peer the table may have moved. */
+	p = port_of(peer, remote_port);
+	p->state = PORT_INTERDOMAIN;
+	p->remote = ed->ed_domid;
+	p->peer = op->local_port;
+	/* The peer may have sent before we were there. */
+	set_pending(ed, op->local_port);
+	return 0;
+}
+
+static int bind_virq(struct evtchn_domain *ed, struct evtchn_bind_virq *op)
+{
+	if (op->virq >= NR_VIRQS)
+		return -EINVAL;
+	if (op->vcpu != 0)
+		return -ENOENT;
+	for (uint32_t i = 1; i < ed->ed_nports; i++)
+		if (ed->ed_ports[i].state == PORT_VIRQ && ed->ed_ports[i].peer == op->virq)
+			return -EEXIST;
+	return new_port(ed, PORT_VIRQ, 0, op->virq, &op->port);
+}
+
+static int close_port(struct evtchn_domain *ed, uint32_t port)
+{
+	struct evtchn_port *p = port_of(ed, port), *q;
+	struct evtchn_domain *peer;
+
+	if (p == NULL)
+		return -EINVAL;
+	if (p->state == PORT_INTERDOMAIN) {
+		peer = domain_of(ed, p->remote);
+		q = peer != NULL ? port_of(peer, p->peer) : NULL;
+		if (q != NULL && q->state == PORT_INTERDOMAIN && q->remote == ed->ed_domid &&
+		    q->peer == port) {
+			q->state = PORT_UNBOUND;
+			q->remote = ed->ed_domid;
+		}
+	}
+	*p = (struct evtchn_port){0};
+	clear_pending(ed, port);
+	return 0;
+}
+
+static int send_event(struct evtchn_domain *ed, uint32_t port)
+{
+	struct evtchn_port *p = port_of(ed, port);
+	struct evtchn_domain *peer;
+
+	if (p == NULL || p->state == PORT_VIRQ)
+		return -EINVAL;
+	/* Sending to nobody is no error: the peer may have gone. */
+	peer = p->state == PORT_INTERDOMAIN ? domain_of(ed, p->remote) : NULL;
+	if (peer != NULL && port_of(peer, p->peer) != NULL)
+		set_pending(peer, p->peer);
+	return 0;
+}
+
+static int unmask(struct evtchn_domain *ed, uint32_t port)
+{
+	struct shared_info *si = ed->ed_shared;
+	uint64_t bit = (uint64_t)1 << (port % 64);
+
+	if (port_of(ed, port) == NULL)
+		return -EINVAL;
+	if (si == NULL)
+		return 0;
+	atomic_fetch_and((_Atomic uint64_t *)&si->evtchn_mask[port / 64], ~bit);
+	if (atomic_load(pending_word(ed, port)) & bit) {
+		clear_pending(ed, port);
+		set_pending(ed, port);
+	}
+	return 0;
+}
+
+static int status(struct evtchn_domain *self, struct evtchn_status *op)
+{
+	struct evtchn_domain *ed = domain_of(self, op->dom);
+	struct evtchn_port *p;
+
+	if (ed == NULL)
+		return -ESRCH;
+	if (ed != self)
+		return -EPERM;
+	if (op->port >= MAX_PORTS)
+		return -EINVAL;
+	p = port_of(ed, op->port);
+	op->vcpu = 0;
+	op->status = EVTCHNSTAT_closed;
+	if (p != NULL && p->state == PORT_UNBOUND) {
+		op->status = EVTCHNSTAT_unbound;
+		op->u.unbound.dom = (domid_t)p->remote;
+	} else if (p != NULL && p->state == PORT_INTERDOMAIN) {
+		op->status = EVTCHNSTAT_interdomain;
+		op->u.interdomain.dom = (domid_t)p->remote;
+		op->u.interdomain.port = p->peer;
+	} else if (p != NULL) {
+		op->status = EVTCHNSTAT_virq;
+		op->u.virq = p->peer;
+	}
+	return 0;
+}
+
+static uint32_t size_of_op(uint32_t cmd)
+{
+	switch (cmd) {
+	case EVTCHNOP_alloc_unbound:
+		return sizeof(struct evtchn_alloc_unbound);
+	case EVTCHNOP_bind_interdomain:
+		return sizeof(struct evtchn_bind_interdomain);
+	case EVTCHNOP_bind_virq:
+		return sizeof(struct evtchn_bind_virq);
+	case EVTCHNOP_close:
+		return sizeof(struct evtchn_close);
+	case EVTCHNOP_send:
+		return sizeof(struct evtchn_send);
+	case EVTCHNOP_unmask:
+		return sizeof(struct evtchn_unmask);
+	case EVTCHNOP_status:
+		return sizeof(struct evtchn_status);
+	default:
+		return 0;
+	}
+}
+
+static int dispatch(struct evtchn_domain *ed, uint32_t cmd, void *arg)
+{
+	switch (cmd) {
+	case EVTCHNOP_alloc_unbound:
+		return alloc_unbound(ed, arg);
+	case EVTCHNOP_bind_interdomain:
+		return bind_interdomain(ed, arg);
+	case EVTCHNOP_bind_virq:
+		return bind_virq(ed, arg);
+	case EVTCHNOP_close:
+		return close_port(ed, ((struct evtchn_close *)arg)->port);
+	case EVTCHNOP_send:
+		return send_event(ed, ((struct evtchn_send *)arg)->port);
+	case EVTCHNOP_unmask:
+		return unmask(ed, ((struct evtchn_unmask *)arg)->port);
+	default:
+		return status(ed, arg);
+	}
+}
+
+int evtchn_op(struct evtchn_domain *ed, uint32_t cmd, void *arg, uint32_t len)
+{
+	uint32_t size = size_of_op(cmd);
+	int error;
+
+	if (size == 0)
+		return -ENOSYS;
+	if (len != size)
+		return -EINVAL;
+	pthread_mutex_lock(&mutex);
+	error = dispatch(ed, cmd, arg);
+	pthread_mutex_unlock(&mutex);
+	return error;
+}
+
+int evtchn_domain_add(struct evtchn_domain *ed, uint32_t domid, int eventfd)
+{
+	int error;
+
+	memset(ed, 0, sizeof(*ed));
+	ed->ed_domid = domid;
+	ed->ed_eventfd = eventfd;
+	pthread_mutex_lock(&mutex);
+	error = grow(ed);
+	if (error == 0)
+		LIST_INSERT_HEAD(&domains, ed, ed_all);
+	pthread_mutex_unlock(&mutex);
+	return error;
+}
+
+void evtchn_domain_remove(struct evtchn_domain *ed)
+{
+	pthread_mutex_lock(&mutex);
+	for (uint32_t i = 1; i < ed->ed_nports; i++)
+		(void)close_port(ed, i);
+	LIST_REMOVE(ed, ed_all);
+	free(ed->ed_ports);
+	ed->ed_ports = NULL;
+	ed->ed_nports = 0;
+	pthread_mutex_unlock(&mutex);
+}
+
+void evtchn_set_shared(struct evtchn_domain *ed, void *shared)
+{
+	pthread_mutex_lock(&mutex);
+	/* Events that came before the page did, or while it was elsewhere. */
+	for (unsigned i = 0; i < 64; i++) {
+		uint64_t bits = atomic_exchange(pending_word(ed, i * 64), 0);
+		struct shared_info *si = shared;
+
+		if (si != NULL)
+			atomic_fetch_or((_Atomic uint64_t *)&si->evtchn_pending[i], bits);
+		else
+			ed->ed_early[i] = bits;
+	}
+	ed->ed_shared = shared;
+	pthread_mutex_unlock(&mutex);
+}
+
+void evtchn_virq(uint32_t domid, uint32_t virq)
+{
+	struct evtchn_domain *ed;
+
+	pthread_mutex_lock(&mutex);
+	LIST_FOREACH (ed, &domains, ed_all) {
+		if (domid != EVTCHN_ALL && ed->ed_domid != domid)
+			continue;
+		for (uint32_t i = 1; i < ed->ed_nports; i++)
+			if (ed->ed_ports[i].state == PORT_VIRQ && ed->ed_ports[i].peer == virq)
+				set_pending(ed, i);
+	}
+	pthread_mutex_unlock(&mutex);
+}

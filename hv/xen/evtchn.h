@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef HV_XEN_EVTCHN_H
+#define HV_XEN_EVTCHN_H
+/*
+ * Event channels between domains, two-level ABI (Xen public/event_channel.h, public/xen.h).
+ *
+ * The pending bit of a port lies in the guest's shared info page, which the guest places in its own
+ * memory; until it has, bits are kept here.  One lock covers all channels of the cell: operations
+ * are short and touch two domains.  No function blocks; all may be called from any thread.
+ */
+#include <bsd/sys/queue.h>
+#include <stdint.h>
+
+struct evtchn_port;
+
+struct evtchn_domain {
+	LIST_ENTRY(evtchn_domain)
+	ed_all;
+	uint32_t ed_domid;
+	int ed_eventfd; /* told when a port becomes pending; the owner closes it after removal */
+	uint32_t ed_nports;
+	struct evtchn_port *ed_ports; /* by number; 0 is never used */
+	void *ed_shared;	      /* struct shared_info in the guest, or NULL */
+	uint64_t ed_early[64];	      /* pending bits until ed_shared is known */
+};
+
+/* evtchn_domain_add: 0 or -ENOMEM.  evtchn_domain_remove: its channels close on both sides. */
+int evtchn_domain_add(struct evtchn_domain *ed, uint32_t domid, int eventfd);
+void evtchn_domain_remove(struct evtchn_domain *ed);
+
+/* evtchn_set_shared: the shared info page is here now (core's address, wired), or nowhere. */
+void evtchn_set_shared(struct evtchn_domain *ed, void *shared);
+
+/*
+ * evtchn_op: EVTCHNOP_* by a guest on its own channels.
+ * => arg: the operation's structure, len bytes, already copied from the guest; results go into it
+ * => 0, or Xen's negative error: -ENOSYS for operations that are not there, -EINVAL for a bad
+ *    length or port, -ESRCH for an unknown domain, -ENOSPC, -ENOMEM, -EPERM
+ */
+int evtchn_op(struct evtchn_domain *ed, uint32_t cmd, void *arg, uint32_t len);
+
+/* evtchn_virq: raise a virtual interrupt in one domain, or in all with EVTCHN_ALL. */
+#define EVTCHN_ALL UINT32_MAX
+void evtchn_virq(uint32_t domid, uint32_t virq);
+
+#endif
