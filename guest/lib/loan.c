@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Lending and borrowing: loan_op with types, and the choice of places for windows. */
+#include "lombard-guest.h"
+#include "start.h"
+
+static struct run_list windows_free;
+static struct run_list windows_out; /* one run for each window, never merged */
+static bool windows_known;
+
+int loan_info(struct loan_info *info)
+{
+	struct loan_info arg = {0};
+	int err = hypercall_loan_op(LOANOP_info, &arg);
+
+	if (err == 0)
+		*info = arg;
+	return err;
+}
+
+int loan_lend(
+    const void *start, uint32_t pages, uint16_t domid, uint16_t kind, uint64_t tag, uint64_t *id)
+{
+	struct loan_lend arg = {
+	    .gfn = (uint64_t)start / PAGE_SIZE,
+	    .nr_pages = pages,
+	    .domid = domid,
+	    .kind = kind,
+	    .tag = tag,
+	};
+	int err;
+
+	if ((uint64_t)start % PAGE_SIZE != 0)
+		return -XEN_EINVAL;
+	err = hypercall_loan_op(LOANOP_lend, &arg);
+	if (err == 0)
+		*id = arg.id;
+	return err;
+}
+
+int loan_recall(uint64_t id, unsigned int *windows)
+{
+	struct loan_recall arg = {.id = id};
+	int ret = hypercall_loan_op(LOANOP_recall, &arg);
+
+	if (ret < 0)
+		return ret;
+	if (windows != NULL)
+		*windows = (unsigned int)ret;
+	return 0;
+}
+
+static int windows_init(void)
+{
+	struct loan_info info;
+	int err;
+
+	if (windows_known)
+		return 0;
+	err = loan_info(&info);
+	if (err == 0 && info.window_pages != 0)
+		err = run_put(&windows_free, info.window_gfn, info.window_pages);
+	windows_known = err == 0;
+	return err;
+}
+
+/* Choose a place for a window, map it in the page tables, and note it as taken. */
+static int place_take(uint32_t pages, uint64_t *gfn)
+{
+	const uint64_t large = PAGE_2M - 1;
+	int err = windows_init();
+
+	if (err != 0)
+		return err;
+	if (pages == 0)
+		return -XEN_EINVAL;
+	if (!run_take(&windows_free, pages, gfn))
+		return -XEN_ENOSPC;
+	/* By whole 2 MiB pages: a neighbour's tables are never split, and unborrowed is unborrowed.
+	 */
+	err = mem_map(*gfn * PAGE_SIZE & ~large, ((*gfn + pages) * PAGE_SIZE + large) & ~large);
+	if (err == 0)
+		err = run_put_alone(&windows_out, *gfn, pages);
+	if (err != 0)
+		run_put(&windows_free, *gfn, pages);
+	return err;
+}
+
+static int place_give(uint64_t gfn)
+{
+	uint64_t pages;
+
+	if (!run_find_take(&windows_out, gfn, &pages))
+		return -XEN_ENOENT;
+	return run_put(&windows_free, gfn, pages);
+}
+
+int loan_borrow(uint64_t id, uint32_t first, uint32_t pages, void **window)
+{
+	struct loan_borrow arg = {.id = id, .first = first, .nr_pages = pages};
+	int err = place_take(pages, &arg.gfn);
+
+	if (err != 0)
+		return err;
+	err = hypercall_loan_op(LOANOP_borrow, &arg);
+	if (err != 0) {
+		place_give(arg.gfn);
+		return err;
+	}
+	*window = (void *)(arg.gfn * PAGE_SIZE);
+	return 0;
+}
+
+int loan_return(void *window)
+{
+	struct loan_return arg = {.gfn = (uint64_t)window / PAGE_SIZE};
+	int err = hypercall_loan_op(LOANOP_return, &arg);
+
+	return err == 0 ? place_give(arg.gfn) : err;
+}
+
+static int query(unsigned int cmd, uint64_t id, struct loan_query *loan)
+{
+	struct loan_query arg = {.id = id};
+	int err = hypercall_loan_op(cmd, &arg);
+
+	if (err == 0)
+		*loan = arg;
+	return err;
+}
+
+int loan_query(uint64_t id, struct loan_query *loan)
+{
+	return query(LOANOP_query, id, loan);
+}
+
+int loan_next(uint64_t after, struct loan_query *loan)
+{
+	return query(LOANOP_next, after, loan);
+}
+
+/* The first offer there is now that fits; -XEN_ENOENT if none does. */
+static int find_offer(uint64_t tag, uint64_t mask, uint16_t kind, struct loan_query *loan)
+{
+	struct loan_query offer = {0};
+	int err;
+
+	while ((err = loan_next(offer.id, &offer)) == 0) {
+		if ((offer.tag & mask) != tag || (kind != 0 && offer.kind != kind))
+			continue;
+		*loan = offer;
+		return 0;
+	}
+	return err;
+}
+
+int loan_wait(
+    uint64_t tag, uint64_t mask, uint16_t kind, uint64_t deadline, struct loan_query *loan)
+{
+	static uint32_t port;
+	int err = 0;
+
+	/* Bound before the first look, so that no offer falls between looking and sleeping. */
+	if (port == 0)
+		err = event_bind_virq(LOMBARD_VIRQ_LOAN, &port);
+	while (err == 0) {
+		err = find_offer(tag, mask, kind, loan);
+		if (err != -XEN_ENOENT)
+			return err;
+		err = event_wait(&port, 1, deadline, NULL);
+	}
+	return err;
+}

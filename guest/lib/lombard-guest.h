@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LOMBARD_GUEST_H
+#define LOMBARD_GUEST_H
+/*
+ * The runtime of Lombard's small guests: what a guest's main() may call.
+ * docs/writing-guests.md shows a whole guest.
+ *
+ * The guest is one thread at CPL 3 with every address mapped to itself: a pointer is a
+ * guest-physical address, and gfn = address / 4096.  Page 0 is not mapped.  There are no
+ * interrupts and no signals; a CPU exception prints what happened and ends the guest as crashed.
+ *
+ * Errors: int functions return 0 or a negative Xen error number (-XEN_EINVAL, ...: xen/errno.h);
+ * results go to out-parameters, which are written on success only.
+ */
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lombard/loan.h>
+
+#ifndef __XEN_INTERFACE_VERSION__
+#define __XEN_INTERFACE_VERSION__ 0x00040e00
+#endif
+#include <xen/xen.h>
+#include <xen/errno.h>
+#include <xen/event_channel.h>
+#include <xen/memory.h>
+#include <xen/sched.h>
+
+#ifndef PAGE_SIZE
+#define PAGE_SIZE 4096UL
+#endif
+
+/*
+ * The guest's program.  argv[0] is "guest", argv[1..] are the words of the command line (divided
+ * by blanks, no quoting); argv[argc] is NULL.  The result is the guest's exit status, 0..255.
+ */
+int main(int argc, char **argv);
+
+/* ---- ending ---- */
+
+/* exit: print what is buffered, power off with this exit status (0..255). */
+void exit(int status) __attribute__((noreturn));
+
+/* die: print the message and a newline, exit(1). */
+void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* shutdown: SCHEDOP_shutdown with this SHUTDOWN_* reason (crash, if it is none), and nothing else.
+ */
+void shutdown(unsigned int reason) __attribute__((noreturn));
+
+/* ---- console: buffered up to a newline, 256 bytes, or the end ---- */
+
+/*
+ * printf: %d %i %u %x %X %p %s %c %%, with - and 0 flags, width, precision (strings only; it and
+ * the width may be *) and the lengths hh h l ll z.  Returns the number of characters printed.
+ */
+int printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int vprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
+int puts(const char *s); /* s and a newline; 0 */
+int putchar(int c);	 /* c */
+void console_flush(void);
+
+/* ---- memory and strings, as in C ---- */
+
+void *memcpy(void *restrict dst, const void *restrict src, size_t n);
+void *memmove(void *dst, const void *src, size_t n);
+void *memset(void *dst, int c, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+size_t strlen(const char *s);
+int strcmp(const char *a, const char *b);
+int strncmp(const char *a, const char *b, size_t n);
+unsigned long long strtoull(const char *s, char **end, int base);
+
+/* mem_all: does every one of the n bytes equal c? */
+bool mem_all(const void *p, unsigned char c, size_t n);
+
+/* xxh64: XXH64 with seed 0, the number that `xxhsum -H64` prints. */
+uint64_t xxh64(const void *p, size_t n);
+
+/* ---- the command line ---- */
+
+/*
+ * arg_find: the text after "key=" of the first such argument, or NULL.
+ * arg_u64: that text as a number (decimal, 0x hexadecimal), or fallback when there is none.
+ * arg_need: the same, but the argument must be there.  Both die() when it is not a number.
+ */
+const char *arg_find(int argc, char **argv, const char *key);
+uint64_t arg_u64(int argc, char **argv, const char *key, uint64_t fallback);
+uint64_t arg_need(int argc, char **argv, const char *key);
+
+/* ---- pages: RAM beyond the program ---- */
+
+/*
+ * page_alloc: a run of neighbouring pages, all zero; NULL when there is none (or pages is 0).
+ * Pages that were never used are handed out as they are, untouched, since a guest's RAM starts as
+ * zeroes: what you do not touch costs no memory.
+ *
+ * page_alloc_untouched: the same, but never a page that was in use before.
+ *
+ * page_free: give back pages of either.  The run may be a part of an allocation.  Recall loans
+ * of these pages first, or reusing them costs a copy each.
+ */
+void *page_alloc(size_t pages);
+void *page_alloc_untouched(size_t pages);
+void page_free(void *start, size_t pages);
+
+/* ---- time ---- */
+
+/*
+ * time_ns: nanoseconds since the guest started, the clock of every deadline here.
+ * time_after: the deadline that lies ns nanoseconds ahead.
+ * time_sleep: let ns nanoseconds pass without using the CPU.
+ * All die() on a hypervisor that does not tell the TSC's frequency (CPUID leaf 0x40000010).
+ */
+uint64_t time_ns(void);
+uint64_t time_after(uint64_t ns);
+void time_sleep(uint64_t ns);
+
+/* ---- hypercalls ---- */
+
+/*
+ * hypercall: any hypercall by its number (__HYPERVISOR_*).  Pointers are passed as uint64_t.
+ * The named ones take a sub-operation and its structure.
+ */
+static inline int64_t hypercall(
+    uint64_t nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	register uint64_t r10 __asm__("r10") = a4;
+	register uint64_t r8 __asm__("r8") = a5;
+	uint64_t rax = nr;
+
+	__asm__ volatile("outl %%eax, %1"
+			 : "+a"(rax)
+			 : "N"(LOMBARD_HYPERCALL_PORT), "D"(a1), "S"(a2), "d"(a3), "r"(r10), "r"(r8)
+			 : "memory");
+	return (int64_t)rax;
+}
+
+int hypercall_console_io(unsigned int cmd, size_t count, const char *buf);
+int hypercall_event_channel_op(unsigned int cmd, void *arg);
+int hypercall_sched_op(unsigned int cmd, void *arg);
+int hypercall_memory_op(unsigned int cmd, void *arg);
+int hypercall_loan_op(unsigned int cmd, void *arg);
+int hypercall_guest_op(unsigned int cmd, uint64_t value);
+
+/* ---- events: Xen's event channels, polled (nothing interrupts a small guest) ---- */
+
+/* No deadline. */
+#define TIME_FOREVER 0
+
+/*
+ * event_alloc: a port that the guest `remote` may bind to.  Tell it the number somehow, for
+ * example in the tag of a loan.
+ * event_bind: a port of ours, connected to such a port.  As with Xen it starts pending: take that
+ * first event before you let the other side send one that means something.
+ * event_bind_virq: a port that a virtual interrupt (LOMBARD_VIRQ_LOAN) raises.
+ */
+int event_alloc(uint16_t remote, uint32_t *port);
+int event_bind(uint16_t remote, uint32_t remote_port, uint32_t *port);
+int event_bind_virq(uint32_t virq, uint32_t *port);
+
+/* event_send: raise the other end.  Raising it again before it is taken changes nothing. */
+int event_send(uint32_t port);
+int event_close(uint32_t port);
+
+/* event_take: was the port raised?  Takes the event; costs no hypercall. */
+bool event_take(uint32_t port);
+
+/*
+ * event_wait: sleep until one of the ports is raised and take that one event; *which is the port
+ * (which may be NULL).  deadline is on time_ns()'s clock, or TIME_FOREVER.
+ * -XEN_ETIME when the deadline came first, -XEN_EINVAL for no ports or more than 128.
+ */
+int event_wait(const uint32_t *ports, unsigned int nr, uint64_t deadline, uint32_t *which);
+
+/* ---- loans: lombard/loan.h has the rules and the structures ---- */
+
+int loan_info(struct loan_info *info);
+
+/*
+ * loan_lend: freeze and offer `pages` pages from start on (page aligned) to domid, or
+ * LOAN_DOMID_ANY; kind is LOAN_TO_PAGE or LOAN_TO_ANON.  Go on using the memory as you like: the
+ * borrowers keep what it holds now.
+ */
+int loan_lend(
+    const void *start, uint32_t pages, uint16_t domid, uint16_t kind, uint64_t tag, uint64_t *id);
+
+/* loan_recall: end an offer of ours; *windows (may be NULL) is how many are still borrowed. */
+int loan_recall(uint64_t id, unsigned int *windows);
+
+/*
+ * loan_borrow: map `pages` pages of a loan, from its page `first` on, at a free place of the
+ * window area.  -XEN_ENOSPC when that area has no room.
+ * loan_return: give a whole window back; the pointer is what loan_borrow gave.
+ */
+int loan_borrow(uint64_t id, uint32_t first, uint32_t pages, void **window);
+int loan_return(void *window);
+
+/*
+ * loan_query: one loan that we lent or may borrow.
+ * loan_next: the first loan we may borrow with a number above `after`; -XEN_ENOENT if none.
+ * loan_wait: wait for an offer with (tag & mask) == `tag` of the given kind (0: either).
+ * -XEN_ETIME when the deadline came first.
+ */
+int loan_query(uint64_t id, struct loan_query *loan);
+int loan_next(uint64_t after, struct loan_query *loan);
+int loan_wait(
+    uint64_t tag, uint64_t mask, uint16_t kind, uint64_t deadline, struct loan_query *loan);
+
+#endif

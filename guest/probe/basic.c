@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Starting, ending and crashing; time, memory and events inside one guest. */
+#include "probe.h"
+#include "../lib/start.h"
+
+static void hello(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		printf("hello: argument %d is '%s'\n", i, argv[i]);
+}
+
+static void exit_with(int argc, char **argv)
+{
+	exit((int)arg_need(argc, argv, "status"));
+}
+
+static void shutdown_with(int argc, char **argv)
+{
+	console_flush();
+	shutdown((unsigned int)arg_need(argc, argv, "reason"));
+}
+
+static void crash_ud(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	__asm__ volatile("ud2");
+}
+
+static void crash_gp(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	__asm__ volatile("hlt");
+	fail(99, "hlt at CPL 3 did nothing");
+}
+
+static void crash_null(int argc, char **argv)
+{
+	volatile uint32_t *nowhere;
+
+	(void)argc, (void)argv;
+	__asm__("mov $16, %0" : "=r"(nowhere));
+	fail(99, "address 16 holds %u", *nowhere);
+}
+
+static void crash_high(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	fail(99, "read %u", *(volatile uint32_t *)0xdead00000000UL);
+}
+
+static void crash_stack(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	__asm__ volatile("1: push %rax; jmp 1b");
+}
+
+/* Without an IDT an exception can't be delivered, nor the double fault that follows. */
+static void triple_fault(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	memset(lombard_idt, 0, NR_VECTORS * sizeof(lombard_idt[0]));
+	__asm__ volatile("ud2");
+}
+
+static void spin(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	puts("probe: spinning");
+	for (;;)
+		__asm__ volatile("pause");
+}
+
+static void sleep(int argc, char **argv)
+{
+	uint64_t ns = arg_need(argc, argv, "ms") * 1000000;
+	uint64_t start = time_ns(), slept;
+
+	puts("probe: sleeping");
+	time_sleep(ns);
+	slept = time_ns() - start;
+	printf("probe: slept %llu us\n", (unsigned long long)slept / 1000);
+	if (slept < ns)
+		fail(1, "woke too early");
+}
+
+static void poll_timeout(int argc, char **argv)
+{
+	uint64_t start, waited;
+	uint32_t port;
+
+	(void)argc, (void)argv;
+	expect(1, "event_alloc", event_alloc(DOMID_SELF, &port), 0);
+	start = time_ns();
+	expect(2, "event_wait", event_wait(&port, 1, start + SECOND / 20, NULL), -XEN_ETIME);
+	waited = time_ns() - start;
+	if (waited < SECOND / 20)
+		fail(3, "waited %llu ns only", (unsigned long long)waited);
+	if (waited > 5 * SECOND)
+		fail(4, "waited %llu ns", (unsigned long long)waited);
+	expect(5, "a deadline long past", event_wait(&port, 1, 1, NULL), -XEN_ETIME);
+}
+
+static void event_loopback(int argc, char **argv)
+{
+	uint32_t a, b, which;
+
+	(void)argc, (void)argv;
+	expect(1, "event_alloc", event_alloc(DOMID_SELF, &a), 0);
+	expect(2, "event_bind", event_bind(DOMID_SELF, a, &b), 0);
+	event_take(b);
+	expect(3, "a pending before anybody sent", event_take(a), false);
+	expect(4, "send on b", event_send(b), 0);
+	expect(5, "wait", event_wait((uint32_t[]){b, a}, 2, time_after(PATIENCE), &which), 0);
+	expect(6, "the port that was raised", which, a);
+	expect(7, "send on a", event_send(a), 0);
+	expect(8, "send on a again", event_send(a), 0);
+	expect(9, "wait", event_wait(&b, 1, time_after(PATIENCE), NULL), 0);
+	expect(10, "b pending twice", event_take(b), false);
+	expect(11, "close b", event_close(b), 0);
+	expect(12, "close a", event_close(a), 0);
+	expect(13, "send on a closed port", event_send(a), -XEN_EINVAL);
+	expect(14, "close a closed port", event_close(a), -XEN_EINVAL);
+}
+
+/* All of free memory, in pieces, writable, distinct and back again. */
+static void memory(int argc, char **argv)
+{
+	uint64_t **first = NULL, **p;
+	uint64_t pieces = 0, n;
+
+	(void)argc, (void)argv;
+	while ((p = page_alloc(16)) != NULL) {
+		if (!mem_all(p, 0, PAGE_SIZE))
+			fail(1, "the page at %p is not zero", (void *)p);
+		p[0] = (uint64_t *)first;
+		p[511] = (uint64_t *)pieces++;
+		first = p;
+	}
+	printf("probe: %llu pieces of 64 KiB\n", (unsigned long long)pieces);
+	for (n = pieces; first != NULL; first = p) {
+		if ((uint64_t)first[511] != --n)
+			fail(2, "the piece at %p was overwritten", (void *)first);
+		p = (uint64_t **)first[0];
+		page_free(first, 16);
+	}
+	expect(3, "pieces found again", (int64_t)n, 0);
+	p = page_alloc((pieces - 1) * 16);
+	if (p == NULL || !mem_all(p, 0, (pieces - 1) * 16 * PAGE_SIZE))
+		fail(4, "freed memory is in pieces or not zero: %p", (void *)p);
+}
+
+const struct test tests_basic[] = {
+    {"hello", hello},
+    {"exit", exit_with},
+    {"shutdown", shutdown_with},
+    {"crash", crash_ud},
+    {"crash-gp", crash_gp},
+    {"crash-null", crash_null},
+    {"crash-high", crash_high},
+    {"crash-stack", crash_stack},
+    {"triple-fault", triple_fault},
+    {"spin", spin},
+    {"sleep", sleep},
+    {"poll-timeout", poll_timeout},
+    {"event-loopback", event_loopback},
+    {"memory", memory},
+};
+const size_t nr_tests_basic = ARRAY_SIZE(tests_basic);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef LOMBARD_PROBE_H
+#define LOMBARD_PROBE_H
+/* What the files of the test guest share. */
+#include <lombard-guest.h>
+
+#define SECOND 1000000000ULL
+#define PATIENCE (60 * SECOND) /* how long an offer or an event may take to come */
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* A test returns if all is well; else it ends in fail(). */
+struct test {
+	const char *name;
+	void (*run)(int argc, char **argv);
+};
+
+extern const struct test tests_basic[], tests_abi[], tests_loan[], tests_store[], tests_pair[];
+extern const size_t nr_tests_basic, nr_tests_abi, nr_tests_loan, nr_tests_store, nr_tests_pair;
+
+/* fail: report check number n (1..99) of the running test and exit with that status. */
+void fail(int n, const char *fmt, ...) __attribute__((noreturn, format(printf, 2, 3)));
+
+/* expect: a call's result has to be this one. */
+void expect(int n, const char *what, int64_t got, int64_t want);
+
+#endif
