@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "client.h"
+#include "exit_event.h"
+#include "launch.h"
+#include "units.h"
+
+struct run_options {
+	const char *name;
+	const char *image;
+	char **args;
+	int nargs;
+	uint64_t memory;
+	uint64_t windows;
+	bool detach;
+};
+
+/* A guest in the foreground. */
+struct session {
+	struct client *c;
+	const char *what;
+	json_int_t domid; /* 0 until the answer is there */
+	bool stop_sent;
+	bool ended;
+	int status;
+};
+
+static volatile sig_atomic_t last_signal;
+static volatile sig_atomic_t nr_signals;
+
+static void on_signal(int signo)
+{
+	last_signal = signo;
+	nr_signals++;
+}
+
+static const struct argp_option options[] = {
+    {"name", 'n', "NAME", 0, "Call the guest NAME", 0},
+    {"memory", 'm', "SIZE", 0, "Memory of the guest (64M); suffixes K, M, G", 0},
+    {"windows", 'w', "SIZE", 0, "Room for what it borrows (256M)", 0},
+    {"detach", 'd', NULL, 0, "Do not wait: print domid, name and console file", 0},
+    {0},
+};
+
+static uint64_t parse_size(const char *arg, const char *option, struct argp_state *state)
+{
+	uint64_t bytes = 0;
+
+	if (units_parse_size(arg, &bytes) || !bytes || bytes % CLI_PAGE_SIZE)
+		argp_error(state, "%s %s: give a number of whole 4 KiB pages, as 64M", option, arg);
+	return bytes;
+}
+
+/* After the image everything is the guest's, options included. */
+static void take_image(struct run_options *o, char *arg, struct argp_state *state)
+{
+	o->image = arg;
+	o->args = state->argv + state->next;
+	o->nargs = state->argc - state->next;
+	state->next = state->argc;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct run_options *o = state->input;
+
+	switch (key) {
+	case 'n':
+		o->name = arg;
+		return 0;
+	case 'm':
+		o->memory = parse_size(arg, "--memory", state);
+		return 0;
+	case 'w':
+		o->windows = parse_size(arg, "--windows", state);
+		return 0;
+	case 'd':
+		o->detach = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		take_image(o, arg, state);
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which IMAGE?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+    .options = options,
+    .parser = parse,
+    .args_doc = "[--] IMAGE [ARGUMENT...]",
+    .doc = "Launch a guest.\vThe guest's console is this terminal, and the exit status is the "
+	   "guest's: its own 0..255, 124 after a crash, 125 after an error, 126 when it was "
+	   "stopped.  When no cell is running, one is started that ends with its last guest.",
+};
+
+static char *join_args(const struct run_options *o)
+{
+	size_t len = 1;
+	char *line, *end;
+
+	for (int i = 0; i < o->nargs; i++)
+		len += strlen(o->args[i]) + 1;
+	line = malloc(len);
+	if (!line)
+		return NULL;
+	*line = '\0';
+	end = line;
+	for (int i = 0; i < o->nargs; i++)
+		end += sprintf(end, "%s%s", i ? " " : "", o->args[i]);
+	return line;
+}
+
+static json_t *make_request(const struct run_options *o)
+{
+	char *path = realpath(o->image, NULL);
+	char *cmdline = join_args(o);
+	json_t *request = NULL;
+
+	if (cmdline)
+		request = json_pack("{s:s, s:s*, s:I, s:I, s:i, s:s, s:s, s:b}", "op", "run",
+		    "name", o->name, "memory", (json_int_t)o->memory, "windows",
+		    (json_int_t)o->windows, "vcpus", 1, "image", path ? path : o->image, "cmdline",
+		    cmdline, "detach", (int)o->detach);
+	free(cmdline);
+	free(path);
+	return request;
+}
+
+static int open_image(const char *image, int *fd)
+{
+	int err;
+
+	*fd = open(image, O_RDONLY | O_CLOEXEC);
+	if (*fd >= 0)
+		return 0;
+	err = -errno;
+	cli_error("cannot open the image %s: %s; give the path of a guest's ELF file", image,
+	    strerror(-err));
+	return err;
+}
+
+static int open_or_launch(struct client *c, const char *path)
+{
+	int err = client_try_open(c, path);
+	long pid;
+
+	if (err == -ENOENT || err == -ECONNREFUSED)
+		return launch_cell(c, path, true, &pid);
+	if (err)
+		client_explain_open(path, err);
+	return err;
+}
+
+static int print_detached(struct cli *cli, const char *what, json_t *answer)
+{
+	json_int_t domid;
+	const char *name;
+
+	if (cli->json)
+		return cli_print_json(answer);
+	if (client_unpack(what, answer, "{s:I, s:s}", "domid", &domid, "name", &name))
+		return CLI_FAILED;
+	printf("%lld %s %s\n", (long long)domid, name, client_text(answer, "console"));
+	return CLI_OK;
+}
+
+static int run_detached(
+    struct cli *cli, struct client *c, const char *what, json_t *request, int image)
+{
+	json_t *answer;
+	int status;
+
+	if (client_call_fds(c, what, request, &image, 1, &answer))
+		return CLI_FAILED;
+	status = print_detached(cli, what, answer);
+	json_decref(answer);
+	return status;
+}
+
+static int take_exit(struct session *s, json_t *packet)
+{
+	struct exit_event event;
+	int err = exit_event_parse(s->what, packet, &event);
+
+	if (err)
+		return err;
+	if (event.domid != s->domid)
+		return 0;
+	if (*event.message)
+		cli_error("%s: %s", event.name, event.message);
+	s->status = event.status;
+	s->ended = true;
+	return 0;
+}
+
+/*
+ * The answer to `run` comes first, then the exit event.  An answer to our `stop` may come on either
+ * side of that event; it says nothing new, and fails harmlessly when the guest ended by itself.
+ */
+static int take_packet(struct session *s)
+{
+	json_t *packet;
+	int err;
+
+	err = client_recv(s->c, s->what, &packet);
+	if (err)
+		return err;
+	if (!s->domid) {
+		err = client_check(s->what, packet);
+		if (!err)
+			err = client_unpack(s->what, packet, "{s:I}", "domid", &s->domid);
+	} else if (exit_event_p(packet)) {
+		err = take_exit(s, packet);
+	}
+	json_decref(packet);
+	return err;
+}
+
+static int send_stop(struct session *s)
+{
+	s->stop_sent = true;
+	return client_send(s->c, "stop the guest",
+	    json_pack("{s:s, s:I, s:b}", "op", "stop", "guest", s->domid, "force", 1), NULL, 0);
+}
+
+/* Wait for a packet or a signal; the second signal ends the patience. */
+static int follow_once(struct session *s, const sigset_t *unblocked)
+{
+	struct pollfd pfd = {.fd = s->c->fd, .events = POLLIN};
+
+	if (nr_signals && s->domid && !s->stop_sent)
+		return send_stop(s);
+	if (nr_signals > 1) {
+		cli_error("the guest has not stopped yet; leaving all the same");
+		return -EINTR;
+	}
+	if (ppoll(&pfd, 1, NULL, unblocked) < 0)
+		return errno == EINTR ? 0 : -errno;
+	return take_packet(s);
+}
+
+/* Signals arrive only inside ppoll(), so that none is lost between the test and the sleep. */
+static void catch_signals(sigset_t *unblocked)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+	sigset_t blocked;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGINT);
+	sigaddset(&blocked, SIGTERM);
+	sigprocmask(SIG_BLOCK, &blocked, unblocked);
+	sigdelset(unblocked, SIGINT);
+	sigdelset(unblocked, SIGTERM);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static int run_foreground(struct client *c, const char *what, json_t *request, int image)
+{
+	struct session s = {.c = c, .what = what};
+	int fds[] = {image, STDIN_FILENO, STDOUT_FILENO};
+	sigset_t unblocked;
+	int err;
+
+	catch_signals(&unblocked);
+	err = client_send(c, what, request, fds, 3);
+	while (!err && !s.ended)
+		err = follow_once(&s, &unblocked);
+	if (nr_signals)
+		return 128 + last_signal;
+	if (err)
+		return s.domid ? CLI_GUEST_ERROR : CLI_FAILED;
+	return s.status;
+}
+
+int cmd_run(struct cli *cli, int argc, char **argv)
+{
+	struct run_options o = {.memory = 64U << 20, .windows = 256U << 20};
+	int image, status = CLI_FAILED;
+	struct client c;
+	char *what;
+
+	cli_parse(cli, CLI_WITH_JSON, &argp, &o, argc, argv);
+	if (open_image(o.image, &image))
+		return CLI_FAILED;
+	if (asprintf(&what, "run %s", o.image) < 0)
+		goto out_image;
+	if (open_or_launch(&c, cli->socket))
+		goto out_what;
+	if (o.detach)
+		status = run_detached(cli, &c, what, make_request(&o), image);
+	else
+		status = run_foreground(&c, what, make_request(&o), image);
+	client_close(&c);
+out_what:
+	free(what);
+out_image:
+	close(image);
+	return status;
+}

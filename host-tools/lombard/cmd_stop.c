@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+#include "client.h"
+#include "exit_event.h"
+
+struct stop_options {
+	char **guests;
+	int nguests;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct stop_options *o = state->input;
+
+	(void)arg;
+	switch (key) {
+	case ARGP_KEY_ARG:
+		return ARGP_ERR_UNKNOWN; /* wanted: all of them, in ARGP_KEY_ARGS */
+	case ARGP_KEY_ARGS:
+		o->guests = state->argv + state->next;
+		o->nguests = state->argc - state->next;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which GUEST? `lombard list` shows them");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+    .parser = parse,
+    .args_doc = "GUEST...",
+    .doc = "Stop guests at once, and wait until they are gone.\vA guest is named by its domid or "
+	   "its name.  What it had lent keeps its bytes for its borrowers.",
+};
+
+static int stop_one(struct client *c, const char *guest)
+{
+	struct exit_event event;
+	int status = CLI_FAILED;
+	json_t *answer;
+	char *what;
+
+	if (asprintf(&what, "stop %s", guest) < 0)
+		return CLI_FAILED;
+	if (client_call(c, what,
+		json_pack("{s:s, s:o, s:b}", "op", "stop", "guest", cli_guest(guest), "force", 1),
+		&answer))
+		goto out_what;
+	if (exit_event_parse(what, answer, &event) == 0) {
+		exit_event_print(&event);
+		status = CLI_OK;
+	}
+	json_decref(answer);
+out_what:
+	free(what);
+	return status;
+}
+
+int cmd_stop(struct cli *cli, int argc, char **argv)
+{
+	struct stop_options o = {0};
+	int status = CLI_OK;
+	struct client c;
+
+	cli_parse(cli, CLI_PLAIN, &argp, &o, argc, argv);
+	if (client_open(&c, cli->socket))
+		return CLI_FAILED;
+	for (int i = 0; i < o.nguests; i++)
+		if (stop_one(&c, o.guests[i]))
+			status = CLI_FAILED;
+	client_close(&c);
+	return status;
+}

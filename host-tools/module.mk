@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
+PROGS     += lombard
+BIN_PROGS += lombard
+lombard_SRCS := $(wildcard host-tools/lombard/*.c) hv/lib/sock.c
+lombard_PKGS := jansson
