@@ -23,8 +23,8 @@ SAY      = $(if $(V),@:,@printf '  %-7s %s\n')
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef \
 	-Wwrite-strings -Wvla -Wformat=2 $(if $(filter 0,$(WERROR)),,-Werror)
 FLAGS_release := -O2
-FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DLOMBARD_DEBUG
-FLAGS_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer -DLOMBARD_DEBUG
+FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DLOMBARD_DEBUG -DLOMBARD_FAULTS
+FLAGS_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer -DLOMBARD_DEBUG -DLOMBARD_FAULTS
 VARIANT_FLAGS := $(FLAGS_$(VARIANT))
 ifeq ($(VARIANT_FLAGS),)
 $(error VARIANT is $(VARIANT); it must be release, asan or tsan)
@@ -65,6 +65,20 @@ all: $(addprefix $(B)/bin/,$(BIN_PROGS)) $(ALL)
 
 deps:
 	$(Q)tests/tools/install-packages.sh
+
+# The steps are makes of their own, because the packages must be there before anything is built.
+run:
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)host-tools/main-job.sh $(B)/bin $(GUEST_B) $(if $(FILE),'$(FILE)')
+
+check:
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)tests/tools/run-check.sh
+
+lint:
+	$(Q)tests/tools/install-packages.sh clang clang-tidy clang-format shellcheck mandoc
+	$(Q)tests/tools/lint.sh
 
 clean:
 	rm -rf build

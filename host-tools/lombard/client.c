@@ -19,7 +19,7 @@ static int make_address(const char *path, struct sockaddr_un *addr)
 	if (strlen(path) >= sizeof(addr->sun_path))
 		return -ENAMETOOLONG;
 	*addr = (struct sockaddr_un){.sun_family = AF_UNIX};
-	strcpy(addr->sun_path, path);
+	memcpy(addr->sun_path, path, strlen(path) + 1);
 	return 0;
 }
 

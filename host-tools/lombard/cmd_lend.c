@@ -55,7 +55,7 @@ static void check(const struct lend_options *o, struct argp_state *state)
 	if (o->file && o->has_gfn)
 		argp_error(
 		    state, "--gfn goes with --from; a file's range is --first PAGE --pages N");
-	if (o->file && strcmp(o->to, "host") == 0)
+	if (o->file && o->to && strcmp(o->to, "host") == 0)
 		argp_error(state, "the host has the file already: lend it to a guest or to `any`");
 }
 

@@ -143,7 +143,7 @@ int cell_console(const char *name, char *path, size_t len, int *fd, struct failu
 		free(c);
 		return failure_sys(f, -errno, "can't make the console file %s", path);
 	}
-	strcpy(c->path, path);
+	memcpy(c->path, path, strlen(path) + 1);
 	pthread_mutex_lock(&mutex);
 	SLIST_INSERT_HEAD(&consoles, c, next);
 	pthread_mutex_unlock(&mutex);

@@ -204,7 +204,7 @@ static void serve(struct session *s, char *buf)
 				continue;
 			return;
 		}
-		if (p[1].fd >= 0 && (p[1].revents & POLLIN) && !report_end(s))
+		if (s->s_waiting != NULL && (p[1].revents & POLLIN) && !report_end(s))
 			return;
 		if (p[0].revents != 0 && !serve_request(s, buf, &ends_cell))
 			return;

@@ -22,6 +22,7 @@ extern char **environ;
 
 static int vmm_path(char path[PATH_MAX], struct failure *f)
 {
+	static const char program[] = "/lombard-vmm";
 	const char *env = getenv("LOMBARD_VMM");
 	ssize_t n;
 	char *slash;
@@ -35,9 +36,9 @@ static int vmm_path(char path[PATH_MAX], struct failure *f)
 		return failure_sys(f, -errno, "can't find out where lombardd lies");
 	path[n] = '\0';
 	slash = strrchr(path, '/');
-	if (slash == NULL || slash + sizeof("/lombard-vmm") > path + PATH_MAX)
+	if (slash == NULL || slash + sizeof(program) > path + PATH_MAX)
 		return failure_set(f, -ENAMETOOLONG, "the path of lombardd is too long");
-	strcpy(slash, "/lombard-vmm");
+	memcpy(slash, program, sizeof(program));
 	return 0;
 }
 

@@ -47,8 +47,8 @@ static int uffd_try(uint64_t wanted, int *fdp, uint64_t *features)
 
 static int uffd_explain(int err, struct failure *f)
 {
-	uint64_t have;
-	int fd;
+	uint64_t have = 0;
+	int fd = -1;
 
 	if (err == -EPERM || err == -EACCES)
 		return failure_sys(f, err,

@@ -50,9 +50,9 @@ static int offer_cmp(const struct offer *a, const struct offer *b)
 
 RB_GENERATE_STATIC(offertree, offer, of_tree, offer_cmp)
 
-void uvm_ledger_notify_by(void (*fn)(uint32_t domid))
+void uvm_ledger_notify_by(void (*call)(uint32_t domid))
 {
-	notify = fn;
+	notify = call;
 }
 
 static void tell(uint32_t domid)
@@ -201,7 +201,7 @@ int uvm_ledger_lend(struct uvm_map *lender, uint64_t gfn, uint64_t n,
 	if (n == 0 || terms->ot_borrower == lender->vm_domid)
 		return -EINVAL;
 	/* Also a bound for what we are about to allocate. */
-	if (!uvm_map_inside(lender, gfn, n))
+	if (n > uvm_map_size(lender))
 		return -EFAULT;
 	of = offer_alloc(lender->vm_domid, n, n * UVM_PAGE_SIZE, terms);
 	if (of == NULL)

@@ -36,7 +36,7 @@ struct uvm_offer_terms {
 
 /* Called with no locks held when something changed for a domain (or UVM_DOMID_ANY): an offer for
  * it appeared, or a window on an offer of its own was returned.  Once, before the first offer. */
-void uvm_ledger_notify_by(void (*notify)(uint32_t domid));
+void uvm_ledger_notify_by(void (*call)(uint32_t domid));
 
 /*
  * uvm_ledger_lend: freeze pages of a guest and offer them.  Errors as uvm_loan; -EINVAL: to itself;

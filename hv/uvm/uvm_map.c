@@ -62,6 +62,15 @@ void uvm_map_rele(struct uvm_map *map)
 	uvm_free(map);
 }
 
+uint64_t uvm_map_size(const struct uvm_map *map)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < map->vm_nranges; i++)
+		n += map->vm_ranges[i].mr_npages;
+	return n;
+}
+
 bool uvm_map_inside(const struct uvm_map *map, uint64_t gfn, uint64_t n)
 {
 	for (unsigned i = 0; i < map->vm_nranges; i++) {

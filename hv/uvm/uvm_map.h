@@ -183,6 +183,9 @@ void uvm_map_unlock(struct uvm_lookup *ul);
 /* Linear page of a gfn, which lies in one of the map's ranges. */
 uint64_t uvm_map_home(const struct uvm_map *map, uint64_t gfn);
 
+/* Pages in all ranges of the map. */
+uint64_t uvm_map_size(const struct uvm_map *map);
+
 /* True if [gfn, gfn + n) lies within one range of the map. */
 bool uvm_map_inside(const struct uvm_map *map, uint64_t gfn, uint64_t n);
 
