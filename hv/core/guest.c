@@ -322,6 +322,7 @@ static void clean_up(struct guest *g)
 	close_all(g);
 }
 
+/* From now on whoever waits for the end need not wait any more. */
 static void announce_end(struct guest *g)
 {
 	uint64_t one = 1;
@@ -329,7 +330,6 @@ static void announce_end(struct guest *g)
 	pthread_mutex_lock(&g->g_mutex);
 	g->g_state = GUEST_ENDED;
 	pthread_mutex_unlock(&g->g_mutex);
-	bury(g);
 	if (write(g->g_ended_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		fprintf(stderr, "lombardd: can't announce the end of %s\n", g->g_name);
 }
@@ -341,6 +341,7 @@ static void *guest_main(void *arg)
 	guest_serve(g);
 	reap(g);
 	clean_up(g);
+	bury(g);
 	announce_end(g);
 	guest_put(g);
 	return NULL;
@@ -525,6 +526,8 @@ int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failu
 	if (g->g_map != NULL)
 		settle(g);
 	delist(g);
+	/* Somebody may have found it in the list, and wait. */
+	announce_end(g);
 	guest_put(g);
 	return error;
 }

@@ -264,6 +264,11 @@ void guest_serve(struct guest *g)
 	};
 
 	while (!ending(g)) {
+		if (g->g_pmap.rp_lost) {
+			guest_end_with(
+			    g, GUEST_END_KILLED, 126, "its process does not map memory any more");
+			break;
+		}
 		if (poll(p, 3, -1) < 0) {
 			if (errno == EINTR)
 				continue;

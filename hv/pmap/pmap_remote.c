@@ -83,7 +83,13 @@ static size_t pack(struct wire_map *msg, int fds[WIRE_MAX_FDS], unsigned *nfds,
 	return i;
 }
 
-/* A guest that answers nonsense is treated as one that is gone: its thread ends it. */
+static int lose(struct remote_pmap *rp)
+{
+	rp->rp_lost = true;
+	return -ESRCH;
+}
+
+/* A process that answers nonsense is treated as one that is gone: its owner kills it. */
 static int await_reply(struct remote_pmap *rp)
 {
 	struct wire_mapped reply;
@@ -93,7 +99,7 @@ static int await_reply(struct remote_pmap *rp)
 	error = sock_recv(rp->rp_sock, &reply, sizeof(reply), &len, NULL, 0, NULL);
 	if (error != 0 || len != sizeof(reply) || reply.hdr.type != WIRE_MAPPED ||
 	    reply.hdr.seq != rp->rp_seq || reply.hdr.status > 0)
-		return -ESRCH;
+		return lose(rp);
 	atomic_store_explicit(&rp->rp_mappings, reply.mappings, memory_order_relaxed);
 	return reply.hdr.status;
 }
@@ -113,7 +119,7 @@ static int remote_enter(struct pmap *pm, const struct pmap_extent *ext, size_t n
 		msg.want_reply = 1;
 		error = sock_send(rp->rp_sock, &msg,
 		    offsetof(struct wire_map, extents) + count * sizeof(msg.extents[0]), fds, nfds);
-		error = error != 0 ? -ESRCH : await_reply(rp);
+		error = error != 0 ? lose(rp) : await_reply(rp);
 		if (error != 0)
 			return error;
 	}

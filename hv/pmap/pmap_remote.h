@@ -25,9 +25,13 @@ struct remote_pmap {
 	int rp_uffd;			/* likewise; -1 until the guest is ready */
 	struct remote_area rp_areas[2]; /* RAM, windows */
 	uint64_t rp_seq;
+	bool rp_lost; /* the executor is gone or spoke nonsense: nothing is known of its mappings */
 	_Atomic uint64_t rp_mappings; /* as the executor counted last */
 };
 
+/*
+ * remote_pmap_init: => once enter has answered -ESRCH, rp_lost is set: the owner kills the process
+ */
 void remote_pmap_init(struct remote_pmap *rp, struct uvm_store *store, int sock);
 
 /* The guest page of an address of the guest's process; false if it is none. */
