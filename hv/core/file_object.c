@@ -21,16 +21,14 @@
 
 struct file_object {
 	struct uvm_object fo_object;
-	LIST_ENTRY(file_object)
-	fo_all;
+	LIST_ENTRY(file_object) fo_all;
 	int fo_fd;
 	struct stat fo_stat;
 	char fo_name[PATH_MAX];
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static LIST_HEAD(, file_object)
-files = LIST_HEAD_INITIALIZER(files);
+static LIST_HEAD(, file_object) files = LIST_HEAD_INITIALIZER(files);
 
 static struct file_object *file_of(struct uvm_object *uo)
 {

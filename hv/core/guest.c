@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The registry of guests, and how one comes and goes.
+ * How a guest comes and goes.
  */
 #include "core/guest.h"
 
@@ -18,21 +18,6 @@
 
 #include "core/spawn.h"
 #include "lib/sys.h"
-
-/* Guests that have ended and can still be asked about. */
-#define MAX_REMEMBERED 256u
-
-/* Domids from 0x7ff0 on have a meaning of their own (Xen public/xen.h, DOMID_FIRST_RESERVED). */
-#define MAX_DOMID 0x7fedu
-
-LIST_HEAD(guestlist, guest);
-
-static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
-static struct guestlist living = LIST_HEAD_INITIALIZER(living);
-static struct guestlist remembered = LIST_HEAD_INITIALIZER(remembered); /* newest first */
-static unsigned nliving, nremembered;
-static uint32_t last_domid;
-static bool closed; /* no guest may be launched any more */
 
 const char *guest_end_name(enum guest_end end)
 {
@@ -76,106 +61,6 @@ void guest_put(struct guest *g)
 	free(g);
 }
 
-/* => registry locked */
-static struct guest *find_in(struct guestlist *list, uint32_t domid, const char *name)
-{
-	struct guest *g;
-
-	LIST_FOREACH (g, list, g_all) {
-		if (name != NULL ? strcmp(g->g_name, name) == 0 : g->g_domid == domid) {
-			atomic_fetch_add(&g->g_refs, 1);
-			return g;
-		}
-	}
-	return NULL;
-}
-
-static struct guest *find(uint32_t domid, const char *name)
-{
-	struct guest *g;
-
-	pthread_mutex_lock(&registry);
-	g = find_in(&living, domid, name);
-	if (g == NULL)
-		g = find_in(&remembered, domid, name);
-	pthread_mutex_unlock(&registry);
-	return g;
-}
-
-struct guest *guest_find(uint32_t domid)
-{
-	return find(domid, NULL);
-}
-
-struct guest *guest_find_name(const char *name)
-{
-	return find(0, name);
-}
-
-bool guest_exists(uint32_t domid)
-{
-	struct guest *g;
-
-	pthread_mutex_lock(&registry);
-	g = find_in(&living, domid, NULL);
-	pthread_mutex_unlock(&registry);
-	if (g != NULL)
-		guest_put(g);
-	return g != NULL;
-}
-
-void guest_name_of(uint32_t domid, char *buf, size_t len)
-{
-	struct guest *g = domid != UVM_DOMID_HOST ? guest_find(domid) : NULL;
-
-	if (g != NULL)
-		snprintf(buf, len, "%s (domain %u)", g->g_name, domid);
-	else
-		snprintf(buf, len, domid == UVM_DOMID_HOST ? "the host" : "domain %u", domid);
-	if (g != NULL)
-		guest_put(g);
-}
-
-/* => registry locked.  The guest of a list with the lowest domid above the given one. */
-static struct guest *next_after(struct guestlist *list, uint32_t domid)
-{
-	struct guest *g, *next = NULL;
-
-	LIST_FOREACH (g, list, g_all)
-		if (g->g_domid > domid && (next == NULL || g->g_domid < next->g_domid))
-			next = g;
-	if (next != NULL)
-		atomic_fetch_add(&next->g_refs, 1);
-	return next;
-}
-
-void guest_each(bool ended, void (*visit)(void *arg, struct guest *g), void *arg)
-{
-	struct guest *g;
-	uint32_t domid = 0;
-
-	for (;;) {
-		pthread_mutex_lock(&registry);
-		g = next_after(ended ? &remembered : &living, domid);
-		pthread_mutex_unlock(&registry);
-		if (g == NULL)
-			return;
-		domid = g->g_domid;
-		visit(arg, g);
-		guest_put(g);
-	}
-}
-
-unsigned guest_count(void)
-{
-	unsigned n;
-
-	pthread_mutex_lock(&registry);
-	n = nliving;
-	pthread_mutex_unlock(&registry);
-	return n;
-}
-
 /* => guest locked */
 static void kill_process(struct guest *g)
 {
@@ -205,45 +90,6 @@ void guest_end_with(struct guest *g, enum guest_end end, int status, const char 
 void guest_stop(struct guest *g)
 {
 	guest_end_with(g, GUEST_END_STOPPED, 126, "stopped");
-}
-
-static void stop_one(void *arg, struct guest *g)
-{
-	struct pollfd p = {.fd = g->g_ended_fd, .events = POLLIN};
-
-	(void)arg;
-	guest_stop(g);
-	while (poll(&p, 1, -1) < 0 && errno == EINTR)
-		continue;
-}
-
-void guest_stop_all(void)
-{
-	pthread_mutex_lock(&registry);
-	closed = true;
-	pthread_mutex_unlock(&registry);
-	while (guest_count() > 0)
-		guest_each(false, stop_one, NULL);
-}
-
-/* The guest leaves the living and joins the remembered; the oldest of those is forgotten. */
-static void bury(struct guest *g)
-{
-	struct guest *oldest = NULL, *it;
-
-	pthread_mutex_lock(&registry);
-	LIST_REMOVE(g, g_all);
-	nliving--;
-	LIST_INSERT_HEAD(&remembered, g, g_all);
-	if (++nremembered > MAX_REMEMBERED) {
-		LIST_FOREACH (it, &remembered, g_all)
-			oldest = it;
-		LIST_REMOVE(oldest, g_all);
-		nremembered--;
-	}
-	pthread_mutex_unlock(&registry);
-	if (oldest != NULL)
-		guest_put(oldest);
 }
 
 /* What is left of the process says how it died, if it did not say so itself. */
@@ -341,7 +187,7 @@ static void *guest_main(void *arg)
 	guest_serve(g);
 	reap(g);
 	clean_up(g);
-	bury(g);
+	guest_bury(g);
 	announce_end(g);
 	guest_put(g);
 	return NULL;
@@ -383,57 +229,6 @@ static struct guest *guest_alloc(const struct guest_config *cfg)
 		return NULL;
 	}
 	return g;
-}
-
-/* => registry locked.  Numbers come round again only after all the others (Xen reserves the top).
- */
-static uint32_t new_domid(void)
-{
-	struct guest *g;
-
-	do {
-		last_domid = last_domid % MAX_DOMID + 1;
-		g = find_in(&living, last_domid, NULL);
-		if (g != NULL)
-			guest_put(g);
-	} while (g != NULL);
-	return last_domid;
-}
-
-/* Give it a domid and a name, and show it to everybody. */
-static int enlist(struct guest *g, const char *name, struct failure *f)
-{
-	struct guest *same;
-	int error = 0;
-
-	pthread_mutex_lock(&registry);
-	g->g_domid = new_domid();
-	if (name != NULL && *name != '\0')
-		snprintf(g->g_name, sizeof(g->g_name), "%s", name);
-	else
-		snprintf(g->g_name, sizeof(g->g_name), "guest%u", g->g_domid);
-	same = find_in(&living, 0, g->g_name);
-	if (closed) {
-		error = failure_set(f, -ESHUTDOWN, "the cell is shutting down");
-	} else if (same != NULL) {
-		error = failure_set(
-		    f, -EEXIST, "a guest named %s is running: choose another name", g->g_name);
-	} else {
-		LIST_INSERT_HEAD(&living, g, g_all);
-		nliving++;
-	}
-	pthread_mutex_unlock(&registry);
-	if (same != NULL)
-		guest_put(same);
-	return error;
-}
-
-static void delist(struct guest *g)
-{
-	pthread_mutex_lock(&registry);
-	LIST_REMOVE(g, g_all);
-	nliving--;
-	pthread_mutex_unlock(&registry);
 }
 
 /* Its memory, as the core sees it: RAM first, then the windows, in one store. */
@@ -489,7 +284,7 @@ int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failu
 
 	if (g == NULL)
 		return failure_set(f, -ENOMEM, "out of memory or descriptors for a guest");
-	error = enlist(g, cfg->name, f);
+	error = guest_enlist(g, cfg->name, f);
 	if (error != 0) {
 		guest_put(g);
 		return error;
@@ -525,7 +320,7 @@ int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failu
 		evtchn_domain_remove(&g->g_events);
 	if (g->g_map != NULL)
 		settle(g);
-	delist(g);
+	guest_delist(g);
 	/* Somebody may have found it in the list, and wait. */
 	announce_end(g);
 	guest_put(g);

@@ -56,8 +56,7 @@ struct guest_last {
 };
 
 struct guest {
-	LIST_ENTRY(guest)
-	g_all; /* registry */
+	LIST_ENTRY(guest) g_all; /* registry */
 	_Atomic uint32_t g_refs;
 	uint32_t g_domid;	     /* s */
 	char g_name[WIRE_NAME_LEN];  /* s */
@@ -129,8 +128,17 @@ void guest_stop_all(void);
 const char *guest_end_name(enum guest_end end);
 
 /*
- * The rest is for the guest's own thread (guest_serve.c).
+ * The rest is for the guest's own thread and its launch (guest.c, guest_serve.c, hypercall.c).
  *
+ * guest_enlist: give a new guest a domid and a name, and show it to everybody.  -ESHUTDOWN, -EEXIST
+ * guest_delist: it did not come to life.  guest_bury: it has lived: from the living to the
+ * remembered, who take over the list's reference.
+ */
+int guest_enlist(struct guest *g, const char *name, struct failure *f);
+void guest_delist(struct guest *g);
+void guest_bury(struct guest *g);
+
+/*
  * guest_end_with: remember why the guest ends, if nothing is known yet, and kill its process.
  */
 void guest_end_with(struct guest *g, enum guest_end end, int status, const char *fmt, ...)

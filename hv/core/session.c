@@ -18,8 +18,7 @@
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gone = PTHREAD_COND_INITIALIZER;
-static LIST_HEAD(, session)
-sessions = LIST_HEAD_INITIALIZER(sessions);
+static LIST_HEAD(, session) sessions = LIST_HEAD_INITIALIZER(sessions);
 static unsigned nsessions;
 
 static json_t *op_hello(struct session *s, json_t *request, int *error, struct failure *f)

@@ -15,21 +15,18 @@
 
 /* Loans of guest memory to the host that live as long as the client's connection. */
 struct session_loan {
-	LIST_ENTRY(session_loan)
-	sl_all;
+	LIST_ENTRY(session_loan) sl_all;
 	uint64_t sl_id;
 	uint32_t sl_lender;	      /* the guest whose offer it is, if this client had it made */
 	struct uvm_hostloan *sl_held; /* pages that the client may have mapped, or NULL */
 };
 
 struct session {
-	LIST_ENTRY(session)
-	s_all;
+	LIST_ENTRY(session) s_all;
 	int s_fd;
 	struct guest *s_waiting; /* reference: tell the client when it ends; or NULL */
 	bool s_owns;		 /* ... and stop it when the client goes away */
-	LIST_HEAD(, session_loan)
-	s_loans;
+	LIST_HEAD(, session_loan) s_loans;
 	/* The request being answered. */
 	int s_fds[SESSION_MAX_FDS];
 	unsigned s_nfds;
@@ -39,7 +36,8 @@ struct session {
 
 /*
  * An operation: reads its request, returns the answer's fields (a new object, "ok" is added), or
- * NULL with *f and *error set; null: no answer now.  The request's descriptors are closed afterwards.
+ * NULL with *f and *error set; null: no answer now.  The request's descriptors are closed
+ * afterwards.
  */
 typedef json_t *session_op(struct session *s, json_t *request, int *error, struct failure *f);
 

@@ -9,8 +9,9 @@
  *
  *   WIRE_FD_REQUEST  Unix SEQPACKET.  VMM asks, core answers, one request at a time: first
  *                    wire_hello / wire_config / wire_ready / wire_start, then wire_hypercall.
- *   WIRE_FD_PMAP     Unix SEQPACKET.  Core tells, VMM's pmap executor obeys: wire_map / wire_mapped.
- *   WIRE_FD_EVENT    eventfd.  The core adds 1 when an event channel of the guest becomes pending.
+ *   WIRE_FD_PMAP     Unix SEQPACKET.  Core tells, VMM's pmap executor obeys: wire_map /
+ * wire_mapped. WIRE_FD_EVENT    eventfd.  The core adds 1 when an event channel of the guest
+ * becomes pending.
  *
  * Either end treats a closed socket as the death of the other: the VMM exits, the core drops the
  * guest.  Every message is one packet that starts with struct wire_hdr; descriptors ride along in
@@ -31,7 +32,7 @@
 #define WIRE_FD_EVENT 5
 
 #define WIRE_MAX_EXTENTS 64 /* in one wire_map; longer lists are sent as several messages */
-#define WIRE_MAX_FDS 16     /* with one message */
+#define WIRE_MAX_FDS 16	    /* with one message */
 #define WIRE_MAX_ARG 256    /* bytes of a hypercall's structure */
 #define WIRE_NAME_LEN 32    /* guest name with its NUL */
 #define WIRE_CMDLINE_LEN 1024
@@ -50,9 +51,9 @@ enum wire_type {
 };
 
 struct wire_hdr {
-	uint32_t type;  /* enum wire_type */
+	uint32_t type;	/* enum wire_type */
 	int32_t status; /* in answers: 0 or -errno */
-	uint64_t seq;   /* an answer repeats its request's */
+	uint64_t seq;	/* an answer repeats its request's */
 };
 
 struct wire_hello {
@@ -69,7 +70,8 @@ struct wire_config {
 	uint64_t ram_pages;
 	uint64_t window_gfn;
 	uint64_t window_pages;
-	uint64_t ram_index; /* page of the store where RAM's first page lies; RAM is contiguous there */
+	uint64_t
+	    ram_index; /* page of the store where RAM's first page lies; RAM is contiguous there */
 	char name[WIRE_NAME_LEN];
 	char image_path[WIRE_TEXT_LEN]; /* for messages; the image itself is a descriptor */
 	char cmdline[WIRE_CMDLINE_LEN];
@@ -110,7 +112,8 @@ struct wire_result {
 };
 
 /* Why a VMM ends: 'reason' is Xen's SHUTDOWN_* (public/sched.h), or one of these. */
-#define WIRE_EXIT_VMM_ERROR 0x100 /* the VMM or KVM failed, or the guest broke a rule: text says what */
+#define WIRE_EXIT_VMM_ERROR                                                                        \
+	0x100 /* the VMM or KVM failed, or the guest broke a rule: text says what */
 
 struct wire_exit {
 	struct wire_hdr hdr;
@@ -152,7 +155,8 @@ struct wire_map {
 
 struct wire_mapped {
 	struct wire_hdr hdr; /* status */
-	uint64_t mappings;   /* lines in the VMM's address map that belong to guest memory: estimate */
+	uint64_t
+	    mappings; /* lines in the VMM's address map that belong to guest memory: estimate */
 };
 
 #endif

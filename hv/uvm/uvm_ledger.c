@@ -1,45 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "uvm/uvm_ledger.h"
+#include "uvm/uvm_ledger_private.h"
 
 #include <errno.h>
 
 #include "uvm/uvm_alloc.h"
 #include "uvm/uvm_tree.h"
 
-/* Extents built at once for the pmap. */
-#define NEXTENTS 64u
-
-struct offer {
-	RB_ENTRY(offer)
-	of_tree;
-	uint64_t of_id;			 /* s */
-	uint32_t of_lender;		 /* s: domid */
-	struct uvm_offer_terms of_terms; /* s */
-	uint64_t of_npages, of_bytes;	 /* s */
-	struct uvm_map *of_map;		 /* s: a guest's offer: reference; NULL for the host's */
-	uint64_t of_gfn;		 /* s */
-	union uvm_loaned *of_loans;	 /* a guest's offer: the loans it holds */
-	struct uvm_object *of_object;	 /* the host's: reference */
-	uint64_t of_offset;		 /* s */
-	uint32_t of_refs;    /* ledger: 1 until recalled, and one for each borrow under way */
-	uint64_t of_windows; /* ledger: borrowed, not returned */
-	bool of_recalled;    /* ledger */
-	bool of_hidden;	     /* ledger: still being made */
-};
-
-struct uvm_hostloan {
-	LIST_ENTRY(uvm_hostloan)
-	hl_all;
-	struct offer *hl_offer;
-	union uvm_loaned *hl_loans;
-};
-
 RB_HEAD(offertree, offer);
 
-static struct uvm_lock ledger_lock = {.lk_rank = UVM_RANK_LEDGER};
+struct uvm_lock uvm_ledger_lock = {.lk_rank = UVM_RANK_LEDGER};
 static struct offertree offers = RB_INITIALIZER(&offers);
-static LIST_HEAD(, uvm_hostloan)
-hostloans = LIST_HEAD_INITIALIZER(hostloans);
 static uint64_t last_id;
 static void (*notify)(uint32_t domid);
 
@@ -103,7 +73,7 @@ static void offer_drop(struct offer *of, uint32_t refs, uint64_t windows)
 	uint32_t lender = of->of_lender;
 	bool closes, ends;
 
-	uvm_lock(&ledger_lock);
+	uvm_lock(&uvm_ledger_lock);
 	KASSERT(of->of_refs >= refs && of->of_windows >= windows);
 	closes = refs > 0 && of->of_refs == refs;
 	of->of_windows -= windows;
@@ -113,20 +83,49 @@ static void offer_drop(struct offer *of, uint32_t refs, uint64_t windows)
 	ends = of->of_refs == 0 && of->of_windows == 0;
 	if (ends)
 		RB_REMOVE(offertree, &offers, of);
-	uvm_unlock(&ledger_lock);
+	uvm_unlock(&uvm_ledger_lock);
 	if (closes) {
 		offer_close(of);
-		uvm_lock(&ledger_lock);
+		uvm_lock(&uvm_ledger_lock);
 		of->of_refs = 0;
 		ends = of->of_windows == 0;
 		if (ends)
 			RB_REMOVE(offertree, &offers, of);
-		uvm_unlock(&ledger_lock);
+		uvm_unlock(&uvm_ledger_lock);
 	}
 	if (ends)
 		offer_free(of);
 	if (windows > 0)
 		tell(lender);
+}
+
+void uvm_offer_put(struct offer *of)
+{
+	offer_drop(of, 1, 0);
+}
+
+void uvm_offer_window_opened(struct offer *of)
+{
+	uvm_lock(&uvm_ledger_lock);
+	KASSERT(of->of_refs > 0);
+	of->of_windows++;
+	uvm_unlock(&uvm_ledger_lock);
+}
+
+void uvm_offer_window_closed(struct offer *of)
+{
+	offer_drop(of, 0, 1);
+}
+
+struct offer *uvm_offer_of_window(uint64_t id)
+{
+	struct offer *of;
+
+	uvm_lock(&uvm_ledger_lock);
+	of = find(id);
+	uvm_unlock(&uvm_ledger_lock);
+	KASSERT(of != NULL && of->of_windows > 0);
+	return of;
 }
 
 static struct offer *offer_alloc(
@@ -148,17 +147,17 @@ static struct offer *offer_alloc(
 /* Enter an offer into the book: nobody finds it yet, but the auditor. */
 static void enter(struct offer *of)
 {
-	uvm_lock(&ledger_lock);
+	uvm_lock(&uvm_ledger_lock);
 	of->of_id = ++last_id;
 	RB_INSERT(offertree, &offers, of);
-	uvm_unlock(&ledger_lock);
+	uvm_unlock(&uvm_ledger_lock);
 }
 
 static void strike(struct offer *of)
 {
-	uvm_lock(&ledger_lock);
+	uvm_lock(&uvm_ledger_lock);
 	RB_REMOVE(offertree, &offers, of);
-	uvm_unlock(&ledger_lock);
+	uvm_unlock(&uvm_ledger_lock);
 	offer_free(of);
 }
 
@@ -175,18 +174,17 @@ static bool lender_gone(struct offer *of)
 	return gone;
 }
 
-/* The offer is complete: show it.  From now on it may end at any time.  False: too late for that.
- */
+/* The offer is complete: show it, if it is not too late.  From now on it may end at any time. */
 static bool publish(struct offer *of, uint64_t *id)
 {
 	uint32_t to = of->of_terms.ot_borrower;
 	bool shown;
 
-	uvm_lock(&ledger_lock);
+	uvm_lock(&uvm_ledger_lock);
 	shown = !lender_gone(of);
 	of->of_hidden = !shown;
 	*id = of->of_id;
-	uvm_unlock(&ledger_lock);
+	uvm_unlock(&uvm_ledger_lock);
 	if (shown)
 		tell(to);
 	return shown;
@@ -244,13 +242,12 @@ int uvm_ledger_lend_object(struct uvm_object *uo, uint64_t off, uint64_t n, uint
 	return 0;
 }
 
-/* Find an offer for a borrower and hold it, if pages [first, first + n) of it can be borrowed. */
-static int offer_get(uint64_t id, uint32_t domid, uint64_t first, uint64_t n, struct offer **ofp)
+int uvm_offer_get(uint64_t id, uint32_t domid, uint64_t first, uint64_t n, struct offer **ofp)
 {
 	struct offer *of;
 	int error = 0;
 
-	uvm_lock(&ledger_lock);
+	uvm_lock(&uvm_ledger_lock);
 	of = find(id);
 	if (of == NULL || of->of_recalled)
 		error = -ENOENT;
@@ -260,204 +257,9 @@ static int offer_get(uint64_t id, uint32_t domid, uint64_t first, uint64_t n, st
 		error = -ERANGE;
 	else
 		of->of_refs++;
-	uvm_unlock(&ledger_lock);
+	uvm_unlock(&uvm_ledger_lock);
 	*ofp = of;
 	return error;
-}
-
-/* Get loans of our own of pages [first, first + n) of an offer that is held. */
-static int borrow_loans(struct offer *of, uint64_t first, uint64_t n, union uvm_loaned *out)
-{
-	if (of->of_object != NULL)
-		return uvm_loan_object(
-		    of->of_object, of->of_offset + first, n, of->of_terms.ot_kind, out);
-	uvm_loan_again(of->of_loans + first, n, of->of_terms.ot_kind, out);
-	return 0;
-}
-
-/* A page on loan that the caller holds: its frame does not change while he does. */
-static struct uvm_page *page_of(const union uvm_loaned *l, enum uvm_loan_kind kind)
-{
-	return kind == UVM_LOAN_TOANON ? l->anon->an_page : l->page;
-}
-
-/* Gather runs of pages, at most max; *upto becomes the first page that did not fit. */
-static unsigned gather(const union uvm_loaned *loans, enum uvm_loan_kind kind, uint64_t first,
-    uint64_t end, uint64_t gfn, struct pmap_extent *ext, unsigned max, uint64_t *upto)
-{
-	struct uvm_page *pg;
-	unsigned n = 0;
-	uint64_t i;
-
-	for (i = first; i < end; i++) {
-		struct pmap_extent *last = &ext[n > 0 ? n - 1 : 0];
-
-		pg = page_of(&loans[i], kind);
-		if (n > 0 && uvm_zero_page_p(pg) && last->kind == PMAP_ZERO) {
-			last->npages++;
-			continue;
-		}
-		if (n > 0 && last->kind == PMAP_LENT && last->store == pg->pg_store &&
-		    last->index + last->npages == pg->pg_index) {
-			last->npages++;
-			continue;
-		}
-		if (n == max)
-			break;
-		ext[n++] = (struct pmap_extent){.gfn = gfn + i,
-		    .npages = 1,
-		    .kind = uvm_zero_page_p(pg) ? PMAP_ZERO : PMAP_LENT,
-		    .store = pg->pg_store,
-		    .index = pg->pg_index};
-	}
-	*upto = i;
-	return n;
-}
-
-/* Map loans into a guest at gfn.  The loans are held; no locks. */
-static int map_loans(struct uvm_map *map, uint64_t gfn, uint64_t n, const union uvm_loaned *loans,
-    enum uvm_loan_kind kind)
-{
-	struct pmap_extent ext[NEXTENTS];
-	uint64_t i = 0;
-	unsigned next;
-	size_t done;
-	int error = 0;
-
-	uvm_world_leave();
-	while (error == 0 && i < n) {
-		next = gather(loans, kind, i, n, gfn, ext, NEXTENTS, &i);
-		error = map->vm_pmap->pm_ops->pmo_enter(map->vm_pmap, ext, next, &done);
-	}
-	uvm_world_enter();
-	return error;
-}
-
-/* Map nothing at [gfn, gfn + n).  A guest that is gone maps nothing. */
-static int unmap(struct uvm_map *map, uint64_t gfn, uint64_t n)
-{
-	struct pmap_extent ext = {.gfn = gfn, .npages = n, .kind = PMAP_NONE};
-	size_t done;
-	int error;
-
-	uvm_world_leave();
-	error = map->vm_pmap->pm_ops->pmo_enter(map->vm_pmap, &ext, 1, &done);
-	uvm_world_enter();
-	return error == -ESRCH ? 0 : error;
-}
-
-/* The anons that a new entry has on loan move into its amap: all of them, or none. */
-static int fill_amap(struct uvm_entry *e)
-{
-	uint64_t n = e->me_end - e->me_start;
-	int error = 0;
-
-	uvm_lock(&e->me_amap->am_lock);
-	for (uint64_t i = 0; error == 0 && i < n; i++)
-		error = uvm_ptab_reserve(&e->me_amap->am_slots, i);
-	for (uint64_t i = 0; error == 0 && i < n; i++) {
-		uvm_amap_replace(e->me_amap, i, e->me_loans[i].anon);
-		e->me_loans[i].anon = NULL;
-	}
-	uvm_unlock(&e->me_amap->am_lock);
-	return error;
-}
-
-/* Fill a busy entry with loans and map them.  On failure the entry may hold some: remove it. */
-static int fill_entry(struct uvm_map *map, struct uvm_entry *e, struct offer *of, uint64_t first)
-{
-	enum uvm_loan_kind kind = of->of_terms.ot_kind;
-	uint64_t n = e->me_end - e->me_start;
-	int error;
-
-	if (e->me_loans == NULL)
-		e->me_loans = uvm_zalloc(n * sizeof(*e->me_loans));
-	if (e->me_loans == NULL)
-		return -ENOMEM;
-	error = borrow_loans(of, first, n, e->me_loans);
-	if (error != 0)
-		return error;
-	error = map_loans(map, e->me_start, n, e->me_loans, kind);
-	if (error == 0 && kind == UVM_LOAN_TOANON)
-		error = fill_amap(e);
-	if (error != 0 && unmap(map, e->me_start, n) != 0)
-		error = -ENOTRECOVERABLE;
-	return error;
-}
-
-static enum uvm_entry_kind entry_kind(enum uvm_loan_kind kind)
-{
-	return kind == UVM_LOAN_TOANON ? UVM_ENTRY_MEMORY : UVM_ENTRY_WINDOW;
-}
-
-int uvm_ledger_borrow(struct uvm_map *map, uint64_t id, uint64_t first, uint64_t n, uint64_t gfn)
-{
-	struct uvm_entry *e;
-	struct offer *of;
-	int error;
-
-	error = offer_get(id, map->vm_domid, first, n, &of);
-	if (error != 0)
-		return error;
-	error = uvm_map_enter_new(
-	    map, gfn, n, entry_kind(of->of_terms.ot_kind), UVM_ENTRY_BORROWED, &e);
-	if (error != 0)
-		goto out_offer;
-	e->me_loan = id;
-	if (of->of_map != NULL) {
-		uvm_map_ref(of->of_map);
-		e->me_origin = of->of_map;
-		e->me_origin_gfn = of->of_gfn + first;
-	}
-	error = fill_entry(map, e, of, first);
-	if (error == -ENOTRECOVERABLE)
-		goto out_offer;
-	if (error != 0) {
-		uvm_map_remove(map, e);
-		goto out_offer;
-	}
-	uvm_lock(&ledger_lock);
-	of->of_windows++;
-	uvm_unlock(&ledger_lock);
-	e->me_counted = true;
-	uvm_map_entry_ready(map, e);
-
-out_offer:
-	offer_drop(of, 1, 0);
-	return error;
-}
-
-/* A window on an offer has gone. */
-static void window_closed(uint64_t id)
-{
-	struct offer *of;
-
-	uvm_lock(&ledger_lock);
-	of = find(id);
-	uvm_unlock(&ledger_lock);
-	/* Its window keeps the offer in the book. */
-	KASSERT(of != NULL);
-	offer_drop(of, 0, 1);
-}
-
-int uvm_ledger_return(struct uvm_map *map, uint64_t gfn)
-{
-	struct uvm_entry *e;
-	uint64_t id;
-	int error;
-
-	error = uvm_map_claim(map, gfn, &e);
-	if (error != 0)
-		return error;
-	error = unmap(map, gfn, e->me_end - e->me_start);
-	if (error != 0) {
-		uvm_map_unclaim(map, e);
-		return error;
-	}
-	id = e->me_loan;
-	uvm_map_remove(map, e);
-	window_closed(id);
-	return 0;
 }
 
 int uvm_ledger_recall(uint32_t lender, uint64_t id, uint64_t *windows)
@@ -465,7 +267,7 @@ int uvm_ledger_recall(uint32_t lender, uint64_t id, uint64_t *windows)
 	struct offer *of;
 	int error = 0;
 
-	uvm_lock(&ledger_lock);
+	uvm_lock(&uvm_ledger_lock);
 	of = find(id);
 	if (of == NULL || of->of_recalled) {
 		error = -ENOENT;
@@ -475,7 +277,7 @@ int uvm_ledger_recall(uint32_t lender, uint64_t id, uint64_t *windows)
 		of->of_recalled = true;
 		*windows = of->of_windows;
 	}
-	uvm_unlock(&ledger_lock);
+	uvm_unlock(&uvm_ledger_lock);
 	if (error == 0)
 		offer_drop(of, 1, 0);
 	return error;
@@ -499,7 +301,7 @@ int uvm_ledger_query(uint32_t domid, uint64_t id, struct uvm_offer_info *info)
 	struct offer *of;
 	int error = 0;
 
-	uvm_lock(&ledger_lock);
+	uvm_lock(&uvm_ledger_lock);
 	of = find(id);
 	if (of == NULL)
 		error = -ENOENT;
@@ -507,7 +309,7 @@ int uvm_ledger_query(uint32_t domid, uint64_t id, struct uvm_offer_info *info)
 		error = -EPERM;
 	else
 		describe(of, info);
-	uvm_unlock(&ledger_lock);
+	uvm_unlock(&uvm_ledger_lock);
 	return error;
 }
 
@@ -518,7 +320,7 @@ int uvm_ledger_next(uint32_t domid, uint64_t id, struct uvm_offer_info *info)
 
 	if (id == UINT64_MAX)
 		return -ENOENT;
-	uvm_lock(&ledger_lock);
+	uvm_lock(&uvm_ledger_lock);
 	for (of = RB_NFIND(offertree, &offers, &key); of != NULL && error != 0;
 	     of = RB_NEXT(offertree, &offers, of)) {
 		if (of->of_hidden)
@@ -528,79 +330,8 @@ int uvm_ledger_next(uint32_t domid, uint64_t id, struct uvm_offer_info *info)
 			error = 0;
 		}
 	}
-	uvm_unlock(&ledger_lock);
+	uvm_unlock(&uvm_ledger_lock);
 	return error;
-}
-
-static void hostloan_free(struct uvm_hostloan *hl)
-{
-	uvm_lock(&ledger_lock);
-	LIST_REMOVE(hl, hl_all);
-	uvm_unlock(&ledger_lock);
-	uvm_free(hl->hl_loans);
-	uvm_free(hl);
-}
-
-/* => the offer is held.  An empty loan of all its pages, which the auditor sees. */
-static struct uvm_hostloan *hostloan_alloc(struct offer *of)
-{
-	struct uvm_hostloan *hl = uvm_zalloc(sizeof(*hl));
-
-	if (hl == NULL)
-		return NULL;
-	hl->hl_offer = of;
-	hl->hl_loans = uvm_zalloc(of->of_npages * sizeof(*hl->hl_loans));
-	if (hl->hl_loans == NULL) {
-		uvm_free(hl);
-		return NULL;
-	}
-	uvm_lock(&ledger_lock);
-	LIST_INSERT_HEAD(&hostloans, hl, hl_all);
-	uvm_unlock(&ledger_lock);
-	return hl;
-}
-
-int uvm_ledger_host_borrow(uint64_t id, struct uvm_hostloan **hlp)
-{
-	struct uvm_hostloan *hl;
-	struct offer *of;
-	int error;
-
-	error = offer_get(id, UVM_DOMID_HOST, 0, 1, &of);
-	if (error != 0)
-		return error;
-	hl = hostloan_alloc(of);
-	error = hl == NULL ? -ENOMEM : borrow_loans(of, 0, of->of_npages, hl->hl_loans);
-	if (error == 0) {
-		uvm_lock(&ledger_lock);
-		of->of_windows++;
-		uvm_unlock(&ledger_lock);
-		*hlp = hl;
-	} else if (hl != NULL) {
-		hostloan_free(hl);
-	}
-	offer_drop(of, 1, 0);
-	return error;
-}
-
-unsigned uvm_hostloan_extents(struct uvm_hostloan *hl, uint64_t first, uint64_t n,
-    struct pmap_extent *ext, unsigned max, uint64_t *upto)
-{
-	struct offer *of = hl->hl_offer;
-
-	KASSERT(first <= of->of_npages && n <= of->of_npages - first);
-	return gather(hl->hl_loans, of->of_terms.ot_kind, first, first + n, 0, ext, max, upto);
-}
-
-void uvm_hostloan_return(struct uvm_hostloan *hl)
-{
-	struct offer *of = hl->hl_offer;
-
-	uvm_unloan(hl->hl_loans, of->of_npages, of->of_terms.ot_kind);
-	if (of->of_map != NULL)
-		uvm_map_thaw(of->of_map, of->of_gfn, of->of_npages);
-	hostloan_free(hl);
-	offer_drop(of, 0, 1);
 }
 
 /* The first offer of a lender that has not been recalled, or 0. */
@@ -609,48 +340,25 @@ static uint64_t first_offer_of(uint32_t lender)
 	struct offer *of;
 	uint64_t id = 0;
 
-	uvm_lock(&ledger_lock);
+	uvm_lock(&uvm_ledger_lock);
 	RB_FOREACH (of, offertree, &offers) {
 		if (of->of_lender == lender && !of->of_recalled && !of->of_hidden) {
 			id = of->of_id;
 			break;
 		}
 	}
-	uvm_unlock(&ledger_lock);
+	uvm_unlock(&uvm_ledger_lock);
 	return id;
-}
-
-/* The first borrowed entry of a map, made busy, or NULL. */
-static struct uvm_entry *claim_any(struct uvm_map *map)
-{
-	struct uvm_entry *e = NULL;
-
-	uvm_lock(&map->vm_lock);
-	while ((e = uvm_map_next_entry(map, e)) != NULL)
-		if (e->me_flags & UVM_ENTRY_BORROWED)
-			break;
-	if (e != NULL)
-		e->me_flags |= UVM_ENTRY_BUSY;
-	uvm_unlock(&map->vm_lock);
-	return e;
 }
 
 void uvm_ledger_guest_gone(struct uvm_map *map)
 {
-	struct uvm_entry *e;
 	uint64_t id, windows;
-	bool counted;
 
 	uvm_map_retire(map);
 	while ((id = first_offer_of(map->vm_domid)) != 0)
 		(void)uvm_ledger_recall(map->vm_domid, id, &windows);
-	while ((e = claim_any(map)) != NULL) {
-		id = e->me_loan;
-		counted = e->me_counted;
-		uvm_map_remove(map, e);
-		if (counted)
-			window_closed(id);
-	}
+	uvm_borrow_end_all(map);
 	uvm_map_destroy(map);
 }
 
@@ -659,21 +367,19 @@ uint64_t uvm_ledger_count(void)
 	struct offer *of;
 	uint64_t n = 0;
 
-	uvm_lock(&ledger_lock);
+	uvm_lock(&uvm_ledger_lock);
 	RB_FOREACH (of, offertree, &offers)
 		n += 1 + of->of_windows;
-	uvm_unlock(&ledger_lock);
+	uvm_unlock(&uvm_ledger_lock);
 	return n;
 }
 
 void uvm_ledger_visit(void (*visit)(const union uvm_loaned *loans, uint64_t n, enum uvm_loan_kind))
 {
-	struct uvm_hostloan *hl;
 	struct offer *of;
 
 	RB_FOREACH (of, offertree, &offers)
 		if (of->of_loans != NULL)
 			visit(of->of_loans, of->of_npages, of->of_terms.ot_kind);
-	LIST_FOREACH (hl, &hostloans, hl_all)
-		visit(hl->hl_loans, hl->hl_offer->of_npages, hl->hl_offer->of_terms.ot_kind);
+	uvm_borrow_visit(visit);
 }

@@ -55,8 +55,7 @@ enum uvm_entry_kind { UVM_ENTRY_MEMORY = 1, UVM_ENTRY_WINDOW };
 #define UVM_ENTRY_BORROWED 0x4u /* a window, or copy-on-write memory borrowed by a loan */
 
 struct uvm_entry {
-	RB_ENTRY(uvm_entry)
-	me_tree;
+	RB_ENTRY(uvm_entry) me_tree;
 	uint64_t me_start, me_end; /* gfns, end excluded; s */
 	enum uvm_entry_kind me_kind;
 	unsigned me_flags;	  /* map lock */
@@ -98,8 +97,7 @@ struct uvm_map {
 	_Atomic uint32_t vm_refs;
 	struct uvm_mapstats vm_stats;
 	struct uvm_frames vm_frames; /* auditor's, world stopped */
-	LIST_ENTRY(uvm_map)
-	vm_all; /* all maps: the auditor walks them */
+	LIST_ENTRY(uvm_map) vm_all;  /* all maps: the auditor walks them */
 };
 
 LIST_HEAD(uvm_maplist, uvm_map);

@@ -6,8 +6,6 @@
 #include "uvm/uvm_alloc.h"
 #include "uvm/uvm_anon.h"
 
-struct uvm_objectlist uvm_objects = LIST_HEAD_INITIALIZER(uvm_objects);
-
 int uvm_object_init(
     struct uvm_object *uo, const struct uvm_pagerops *ops, struct uvm_store *store, uint64_t npages)
 {
@@ -23,9 +21,6 @@ int uvm_object_init(
 	atomic_init(&uo->uo_refs, 1);
 	atomic_init(&uo->uo_reads, 0);
 	atomic_init(&uo->uo_read_pages, 0);
-	uvm_lock(&uvm_stores_lock);
-	LIST_INSERT_HEAD(&uvm_objects, uo, uo_all);
-	uvm_unlock(&uvm_stores_lock);
 	return 0;
 }
 
@@ -54,9 +49,6 @@ void uvm_object_rele(struct uvm_object *uo)
 	/* What could not be written back is lost: nobody is left who could try again. */
 	(void)uvm_object_flush(uo, 0, uo->uo_npages, UVM_FLUSH_FREE, &nbroken);
 	KASSERT(uo->uo_nresident == 0);
-	uvm_lock(&uvm_stores_lock);
-	LIST_REMOVE(uo, uo_all);
-	uvm_unlock(&uvm_stores_lock);
 	uvm_ptab_fini(&uo->uo_pages);
 	uvm_store_rele(uo->uo_store);
 	uo->uo_ops->po_detach(uo);

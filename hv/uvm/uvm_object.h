@@ -36,12 +36,7 @@ struct uvm_object {
 	_Atomic uint32_t uo_refs;
 	_Atomic uint64_t uo_reads;	/* pager calls */
 	_Atomic uint64_t uo_read_pages; /* pages they filled */
-	LIST_ENTRY(uvm_object)
-	uo_all; /* all objects: the auditor walks them */
 };
-
-LIST_HEAD(uvm_objectlist, uvm_object);
-extern struct uvm_objectlist uvm_objects; /* under uvm_stores_lock */
 
 /*
  * uvm_object_init: one reference for the caller; the store's reference is taken over on success.

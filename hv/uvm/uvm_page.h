@@ -69,8 +69,7 @@ struct uvm_page {
 	uint64_t pg_gfn;	      /* m: where its guest maps it as PMAP_OWN, or UVM_NOGFN */
 	uint32_t pg_seen;	      /* auditor's, world stopped: loans found */
 	struct uvm_map *pg_guest;     /* auditor's: the guest that owns it */
-	TAILQ_ENTRY(uvm_page)
-	pg_queue; /* q: a paging queue, or the way out */
+	TAILQ_ENTRY(uvm_page) pg_queue; /* q: a paging queue, or the way out */
 };
 
 TAILQ_HEAD(uvm_pagelist, uvm_page);
@@ -101,13 +100,12 @@ struct uvm_store {
 	struct uvm_lock st_lock;
 	uint64_t st_bank_pages;
 	unsigned st_nbanks;
-	_Atomic uint32_t st_refs;  /* creator + frames */
-	uint64_t st_nframes;	   /* st_lock */
-	uint64_t st_cursor;	   /* st_lock: where the search for any free page goes on */
-	struct uvm_ptab st_frames; /* st_lock: struct uvm_page by index */
-	LIST_ENTRY(uvm_store)
-	st_all;		   /* all stores: the auditor walks them */
-	uint32_t st_domid; /* of the guest it belongs to, for accounts */
+	_Atomic uint32_t st_refs;     /* creator + frames */
+	uint64_t st_nframes;	      /* st_lock */
+	uint64_t st_cursor;	      /* st_lock: where the search for any free page goes on */
+	struct uvm_ptab st_frames;    /* st_lock: struct uvm_page by index */
+	LIST_ENTRY(uvm_store) st_all; /* all stores: the auditor walks them */
+	uint32_t st_domid;	      /* of the guest it belongs to, for accounts */
 };
 
 LIST_HEAD(uvm_storelist, uvm_store);

@@ -23,8 +23,7 @@ struct evtchn_port {
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static LIST_HEAD(, evtchn_domain)
-domains = LIST_HEAD_INITIALIZER(domains);
+static LIST_HEAD(, evtchn_domain) domains = LIST_HEAD_INITIALIZER(domains);
 
 /* Everything static below is called with the mutex held. */
 

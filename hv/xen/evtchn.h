@@ -14,8 +14,7 @@
 struct evtchn_port;
 
 struct evtchn_domain {
-	LIST_ENTRY(evtchn_domain)
-	ed_all;
+	LIST_ENTRY(evtchn_domain) ed_all;
 	uint32_t ed_domid;
 	int ed_eventfd; /* told when a port becomes pending; the owner closes it after removal */
 	uint32_t ed_nports;
