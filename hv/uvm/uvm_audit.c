@@ -145,15 +145,15 @@ static void add_frames(struct uvm_frames *to, const struct uvm_frames *from)
 	to->fr_borrowed += from->fr_borrowed;
 }
 
-/* The account that a frame without a living owner goes to: its store's guest, if that lives. */
-static struct uvm_frames *account_of_store(struct uvm_account *ac, const struct uvm_store *st)
+/* The guest that a store belongs to, if its map is still there. */
+static struct uvm_map *guest_of_store(const struct uvm_store *st)
 {
 	struct uvm_map *map;
 
 	LIST_FOREACH (map, &uvm_maps, vm_all)
-		if (map->vm_store == st && !map->vm_dead)
-			return &map->vm_frames;
-	return &ac->ac_departed;
+		if (map->vm_store == st)
+			return map;
+	return NULL;
 }
 
 static void walk_stores(struct uvm_account *ac)
@@ -161,10 +161,13 @@ static void walk_stores(struct uvm_account *ac)
 	struct uvm_frames *fr, *of_store;
 	struct uvm_store *st;
 	struct uvm_page *pg;
-	uint64_t i;
+	struct uvm_map *map;
+	uint64_t i, blocks;
 
 	LIST_FOREACH (st, &uvm_stores, st_all) {
-		of_store = account_of_store(ac, st);
+		map = guest_of_store(st);
+		/* A frame without a living owner goes to the account of its store's guest. */
+		of_store = map != NULL && !map->vm_dead ? &map->vm_frames : &ac->ac_departed;
 		for (i = 0; (pg = uvm_ptab_next(&st->st_frames, &i)) != NULL; i++) {
 			check_page(ac, pg);
 			/* The zero frame is part of the program, not of any store's memory. */
@@ -175,7 +178,11 @@ static void walk_stores(struct uvm_account *ac)
 						    : of_store;
 			(*state_of(pg, fr))++;
 		}
-		ac->ac_kernel_pages += st->st_ops->so_blocks(st);
+		blocks = st->st_ops->so_blocks(st);
+		ac->ac_kernel_pages += blocks;
+		/* What a guest touched unseen, and will be freed with its map. */
+		if (map != NULL && map->vm_dead && blocks > st->st_nframes)
+			ac->ac_departed.fr_moving += blocks - st->st_nframes;
 		ac->ac_free += st->st_bank_pages * st->st_nbanks - st->st_nframes;
 	}
 }

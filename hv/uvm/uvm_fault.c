@@ -44,7 +44,7 @@ static int prepare(struct fault *fl, struct uvm_anon *an)
 	if (fl->fl_spare == NULL || fl->fl_new == NULL ||
 	    uvm_amap_set_busy(fl->fl_entry->me_amap, fl->fl_slot) != 0) {
 		if (fl->fl_new != NULL)
-			uvm_page_free_unused(fl->fl_new);
+			uvm_page_forget(fl->fl_new);
 		if (fl->fl_spare != NULL)
 			uvm_anon_free_unused(fl->fl_spare);
 		return -ENOMEM;

@@ -74,7 +74,7 @@ int uvm_map_learn_page(
 out_nomem:
 	/* The frame must not be freed the usual way: its memory is the guest's. */
 	if (pg != NULL)
-		uvm_page_unlearn(pg);
+		uvm_page_forget(pg);
 	uvm_anon_free_unused(*anp);
 	*anp = NULL;
 	return -ENOMEM;

@@ -88,7 +88,7 @@ static int enter_busy(struct uvm_object *uo, uint64_t off, unsigned n, struct uv
 		if (pgs[i] == NULL)
 			break;
 		if (uvm_ptab_reserve(&uo->uo_pages, off + i) != 0) {
-			uvm_page_free_unused(pgs[i]);
+			uvm_page_forget(pgs[i]);
 			break;
 		}
 		pgs[i]->pg_flags |= UVM_PG_BUSY;

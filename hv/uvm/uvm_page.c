@@ -153,7 +153,7 @@ struct uvm_page *uvm_page_learn(struct uvm_store *st, uint64_t index)
 	return pg;
 }
 
-void uvm_page_unlearn(struct uvm_page *pg)
+void uvm_page_forget(struct uvm_page *pg)
 {
 	struct uvm_store *st = pg->pg_store;
 

@@ -141,8 +141,8 @@ struct uvm_page *uvm_page_alloc(struct uvm_store *st, uint64_t p, unsigned bank)
  */
 struct uvm_page *uvm_page_learn(struct uvm_store *st, uint64_t index);
 
-/* uvm_page_unlearn: forget a learned frame that got no owner; its memory stays as it is. */
-void uvm_page_unlearn(struct uvm_page *pg);
+/* uvm_page_forget: undo alloc or learn, for a frame that got no owner; memory stays as it is. */
+void uvm_page_forget(struct uvm_page *pg);
 
 static inline void *uvm_page_kva(struct uvm_page *pg)
 {

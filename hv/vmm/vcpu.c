@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "lib/sys.h"
 #include "lombard/loan.h"
 #include "xen/public.h"
 
@@ -38,7 +39,7 @@ int vcpu_set_pvh(const struct vcpu *v, uint32_t entry, uint32_t start_info, stru
 
 	code.selector = 0x8;
 	code.type = 0xb;
-	if (ioctl(v->fd, KVM_GET_SREGS, &s))
+	if (SYS(ioctl(v->fd, KVM_GET_SREGS, &s)))
 		return failure_sys(f, -errno, "KVM_GET_SREGS");
 	s.cs = code;
 	s.ds = s.es = s.fs = s.gs = s.ss = flat;
@@ -47,14 +48,15 @@ int vcpu_set_pvh(const struct vcpu *v, uint32_t entry, uint32_t start_info, stru
 	s.cr3 = 0;
 	s.cr4 = 0;
 	s.efer = 0;
-	if (ioctl(v->fd, KVM_SET_SREGS, &s))
+	if (SYS(ioctl(v->fd, KVM_SET_SREGS, &s)))
 		return failure_sys(f, -errno, "KVM_SET_SREGS");
-	if (ioctl(v->fd, KVM_SET_REGS, &regs))
+	if (SYS(ioctl(v->fd, KVM_SET_REGS, &regs)))
 		return failure_sys(f, -errno, "KVM_SET_REGS");
 	return 0;
 }
 
-int vcpu_time(const struct vcpu *v, uint64_t *ns)
+/* The guest's TSC; on hosts that cannot offset it, the host's. */
+static int read_tsc(const struct vcpu *v, uint64_t *tsc)
 {
 	union {
 		struct kvm_msrs head;
@@ -64,7 +66,18 @@ int vcpu_time(const struct vcpu *v, uint64_t *ns)
 	msrs.head.entries[0].index = MSR_TSC;
 	if (ioctl(v->fd, KVM_GET_MSRS, &msrs) != 1)
 		return -EIO;
-	*ns = (uint64_t)((unsigned __int128)msrs.head.entries[0].data * 1000000 / v->tsc_khz);
+	*tsc = msrs.head.entries[0].data;
+	return 0;
+}
+
+int vcpu_time(const struct vcpu *v, uint64_t *ns)
+{
+	uint64_t tsc;
+	int ret = read_tsc(v, &tsc);
+
+	if (ret)
+		return ret;
+	*ns = (uint64_t)((unsigned __int128)(tsc - v->tsc_first) * 1000000 / v->tsc_khz);
 	return 0;
 }
 
@@ -219,6 +232,8 @@ void vcpu_run(struct vmm *vm, struct vmm_end *end)
 	bool ended = false;
 
 	memset(end, 0, sizeof(*end));
+	/* Without it only time-outs would be off. */
+	(void)read_tsc(&vm->vcpu, &vm->vcpu.tsc_first);
 	while (!ended) {
 		run->exit_reason = KVM_EXIT_UNKNOWN; /* not every failure sets it */
 		if (ioctl(vm->vcpu.fd, KVM_RUN, 0) == 0) {

@@ -26,6 +26,7 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run; /* [v] shared with KVM */
 	uint32_t tsc_khz;
+	uint64_t tsc_first; /* when the guest began to run */
 };
 
 struct vmm {
@@ -96,8 +97,8 @@ int vcpu_set_pvh(const struct vcpu *v, uint32_t entry, uint32_t start_info, stru
 void vcpu_run(struct vmm *vm, struct vmm_end *end);
 
 /*
- * vcpu_time: guest time in ns: the guest's TSC at the frequency of CPUID leaf 0x40000010.
- * KVM starts the TSC at 0 with the vCPU; on hosts that can't offset it, guests see the host's.
+ * vcpu_time: guest time in ns: what its TSC, at the frequency of CPUID leaf 0x40000010, has counted
+ * since it began to run.  Its TSC, and not our clock, because the guest looks at that, too.
  * => 0 or -errno
  */
 int vcpu_time(const struct vcpu *v, uint64_t *ns);
