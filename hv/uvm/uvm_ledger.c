@@ -123,8 +123,8 @@ struct offer *uvm_offer_of_window(uint64_t id)
 
 	uvm_lock(&uvm_ledger_lock);
 	of = find(id);
-	uvm_unlock(&uvm_ledger_lock);
 	KASSERT(of != NULL && of->of_windows > 0);
+	uvm_unlock(&uvm_ledger_lock);
 	return of;
 }
 
