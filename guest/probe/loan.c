@@ -136,11 +136,11 @@ static void bad_borrow(int argc, char **argv)
 	/* id, gfn, first, pages; `place` is a free page of the window area, its last */
 	const struct op_case cases[] = {
 	    {"no pages", LOANOP_borrow, {.borrow = {id, place, 0, 0}}, -XEN_ERANGE},
-	    {"2^32 - 1 pages", LOANOP_borrow, {.borrow = {id, place, 0, ~0U}}, -XEN_ERANGE},
+	    {"2^32 - 1 pages", LOANOP_borrow, {.borrow = {id, place, 0, ~0U}}, -XEN_EINVAL},
 	    {"behind the loan", LOANOP_borrow, {.borrow = {id, place, all, 1}}, -XEN_ERANGE},
 	    {"over the loan's end", LOANOP_borrow, {.borrow = {id, end - 2, all - 1, 2}},
 		-XEN_ERANGE},
-	    {"first + pages overflows", LOANOP_borrow, {.borrow = {id, place, ~0U, 2}},
+	    {"first + pages overflows", LOANOP_borrow, {.borrow = {id, end - 2, ~0U, 2}},
 		-XEN_ERANGE},
 	    {"into RAM", LOANOP_borrow, {.borrow = {id, own_gfn, 0, 1}}, -XEN_EINVAL},
 	    {"below the window area", LOANOP_borrow, {.borrow = {id, me.window_gfn - 1, 0, 1}},

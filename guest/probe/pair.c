@@ -25,7 +25,8 @@ static uint64_t pattern(uint64_t word)
 
 /*
  * Lend pages=N with a pattern and tag=N to=DOMID (else anyone); then wait, or with write=1 write
- * into all of them over and over, for seconds=S (0: for ever); then recall.
+ * into all of them over and over, for seconds=S (0: for ever); then recall.  pause=S: before that,
+ * read them all, so that they are mapped again, and wait.
  */
 static void lend_wait(int argc, char **argv)
 {
@@ -34,6 +35,7 @@ static void lend_wait(int argc, char **argv)
 	uint16_t kind = (uint16_t)arg_u64(argc, argv, "kind", LOAN_TO_PAGE);
 	bool writing = arg_u64(argc, argv, "write", 0) != 0;
 	uint64_t deadline = deadline_of(argc, argv), id, rounds = 0;
+	uint64_t pause = arg_u64(argc, argv, "pause", 0);
 	uint64_t *p = page_alloc(pages);
 
 	if (p == NULL)
@@ -43,6 +45,11 @@ static void lend_wait(int argc, char **argv)
 	expect(2, "lend", loan_lend(p, pages, to, kind, arg_need(argc, argv, "tag"), &id), 0);
 	printf("probe: lent id=%llu gfn=%llu pages=%u\n", (unsigned long long)id,
 	    (unsigned long long)p / PAGE_SIZE, pages);
+	if (pause != 0) {
+		xxh64(p, pages * PAGE_SIZE);
+		puts("probe: read them");
+		time_sleep(pause * SECOND);
+	}
 	while (!passed(deadline)) {
 		if (writing)
 			memset(p, (int)++rounds, pages * PAGE_SIZE);

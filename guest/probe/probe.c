@@ -16,6 +16,7 @@ static const struct {
     {tests_loan, &nr_tests_loan},
     {tests_store, &nr_tests_store},
     {tests_pair, &nr_tests_pair},
+    {tests_bench, &nr_tests_bench},
     {tests_window, &nr_tests_window},
 };
 

@@ -148,7 +148,8 @@ static int open_file(const char *path, int *fd)
 {
 	int err;
 
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Not to wait for a FIFO's writer: the cell refuses what is no regular file. */
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (*fd >= 0)
 		return 0;
 	err = -errno;

@@ -143,7 +143,8 @@ static int open_image(const char *image, int *fd)
 {
 	int err;
 
-	*fd = open(image, O_RDONLY | O_CLOEXEC);
+	/* Not to wait for a FIFO's writer: the cell refuses what is no regular file. */
+	*fd = open(image, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (*fd >= 0)
 		return 0;
 	err = -errno;

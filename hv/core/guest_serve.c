@@ -208,6 +208,10 @@ static void serve_exit(struct guest *g, struct wire_exit *msg)
 		status = 124;
 		break;
 	default:
+		if (msg->text[0] == '\0')
+			snprintf(msg->text, sizeof(msg->text),
+			    "the guest shut down for reason %u, which is none that Lombard can follow",
+			    msg->reason);
 		break;
 	}
 	guest_end_with(g, end, status, "%s", msg->text);

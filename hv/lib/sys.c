@@ -6,6 +6,18 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* The number of this program's call that shall fail; 0: none. */
+static long victim_of(const char *order)
+{
+	size_t len = strlen(program_invocation_short_name);
+
+	if (order == NULL || strncmp(order, program_invocation_short_name, len) != 0 ||
+	    order[len] != ':')
+		return 0;
+	return strtol(order + len + 1, NULL, 10);
+}
 
 bool sys_fails(void)
 {
@@ -13,14 +25,11 @@ bool sys_fails(void)
 	static _Atomic long victim = -1;
 	long n = atomic_fetch_add(&calls, 1) + 1;
 
-	if (victim < 0) {
-		const char *s = getenv("LOMBARD_FAIL_SYS");
-
-		victim = s != NULL ? strtol(s, NULL, 10) : 0;
-	}
+	if (victim < 0)
+		victim = victim_of(getenv("LOMBARD_FAIL_SYS"));
 	if (n != victim)
 		return false;
-	fprintf(stderr, "lombard: system call %ld fails, as asked\n", n);
+	fprintf(stderr, "%s: system call %ld fails, as asked\n", program_invocation_short_name, n);
 	errno = ENOMEM;
 	return true;
 }

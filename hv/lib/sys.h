@@ -4,9 +4,10 @@
 /*
  * System calls that tests make fail.
  *
- * SYS(call) is the call.  In builds with LOMBARD_FAULTS the calls of a process are counted, and the
- * one whose number $LOMBARD_FAIL_SYS names is not made: it answers -1 with errno ENOMEM (SYS_MMAP:
- * MAP_FAILED).  Used on the paths of launch, lend, borrow, break and return.
+ * SYS(call) is the call.  In builds with LOMBARD_FAULTS the calls of a process are counted, and one
+ * is not made but answers -1 with errno ENOMEM (SYS_MMAP: MAP_FAILED): the Nth of the program
+ * PROGRAM when $LOMBARD_FAIL_SYS is PROGRAM:N, as lombardd:17.  Used on the paths of launch, lend,
+ * borrow, break and return.
  */
 #ifdef LOMBARD_FAULTS
 #include <stdbool.h>

@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/sys.h"
+
 #define REQUIRED (UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM)
 
 /* The device (Linux 6.1) needs only its file mode, the system call a privilege: try both. */
@@ -14,13 +16,13 @@ static int uffd_new(void)
 {
 	int dev, fd, err;
 
-	dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	dev = SYS(open("/dev/userfaultfd", O_RDWR | O_CLOEXEC));
 	if (dev >= 0) {
-		fd = ioctl(dev, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+		fd = SYS(ioctl(dev, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK));
 		err = errno;
 		close(dev);
 	} else {
-		fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+		fd = SYS((int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
 		err = errno;
 	}
 	return fd < 0 ? -err : fd;
@@ -34,7 +36,7 @@ static int uffd_try(uint64_t wanted, int *fdp, uint64_t *features)
 
 	if (fd < 0)
 		return fd;
-	if (ioctl(fd, UFFDIO_API, &api)) {
+	if (SYS(ioctl(fd, UFFDIO_API, &api))) {
 		int err = errno;
 
 		close(fd);
@@ -84,7 +86,7 @@ int uffd_register(int fd, void *addr, size_t len, uint64_t modes)
 	    .mode = modes,
 	};
 
-	return ioctl(fd, UFFDIO_REGISTER, &r) ? -errno : 0;
+	return SYS(ioctl(fd, UFFDIO_REGISTER, &r)) ? -errno : 0;
 }
 
 static int write_protect(int fd, void *addr, size_t len, uint64_t mode)
@@ -94,7 +96,7 @@ static int write_protect(int fd, void *addr, size_t len, uint64_t mode)
 	    .mode = mode,
 	};
 
-	return ioctl(fd, UFFDIO_WRITEPROTECT, &w) ? -errno : 0;
+	return SYS(ioctl(fd, UFFDIO_WRITEPROTECT, &w)) ? -errno : 0;
 }
 
 int uffd_protect(int fd, void *addr, size_t len)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/sock.h"
+#include "lib/sys.h"
 #include "lib/uffd.h"
 #include "proto/wire.h"
 
@@ -34,7 +35,7 @@ static uint64_t bytes(uint64_t npages)
 /* mmap at a fixed place; never a hint. */
 static int map_at(void *va, uint64_t len, int prot, int flags, int fd, uint64_t index)
 {
-	void *got = mmap(va, len, prot, flags | MAP_FIXED, fd, (off_t)bytes(index));
+	void *got = SYS_MMAP(mmap(va, len, prot, flags | MAP_FIXED, fd, (off_t)bytes(index)));
 
 	return got == MAP_FAILED ? -errno : 0;
 }
@@ -56,7 +57,7 @@ static int protect_then_open(const struct pmap_local *p, void *va, uint64_t len)
 
 	if (ret)
 		return ret;
-	return mprotect(va, len, RW) ? -errno : 0;
+	return SYS(mprotect(va, len, RW)) ? -errno : 0;
 }
 
 /*
@@ -83,7 +84,8 @@ static int map_zero(const struct pmap_local *p, void *va, uint64_t len)
 	if (ret)
 		return ret;
 	/* Before Linux 6.4 only pages that are there can be protected. */
-	if (!(p->features & UFFD_FEATURE_WP_UNPOPULATED) && madvise(va, len, MADV_POPULATE_READ))
+	if (!(p->features & UFFD_FEATURE_WP_UNPOPULATED) &&
+	    SYS(madvise(va, len, MADV_POPULATE_READ)))
 		return -errno;
 	return protect_then_open(p, va, len);
 }
@@ -102,7 +104,7 @@ static int map_none(const struct pmap_local *p, void *va, uint64_t len)
 	    p->uffd, va, len, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP);
 	if (ret)
 		return ret;
-	return mprotect(va, len, RW) ? -errno : 0;
+	return SYS(mprotect(va, len, RW)) ? -errno : 0;
 }
 
 /* The area that holds the whole extent, or NULL. */
@@ -263,8 +265,8 @@ static int reserve(struct pmap_area *a, const char *what, struct failure *f)
 	uint64_t len = bytes(a->npages);
 	uint8_t *raw, *va;
 
-	raw = mmap(
-	    NULL, len + HUGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	raw = SYS_MMAP(mmap(
+	    NULL, len + HUGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
 	if (raw == MAP_FAILED)
 		return failure_sys(f, -errno, "no address space for %lu MiB of %s",
 		    (unsigned long)(len >> 20), what);
@@ -282,7 +284,7 @@ static int init_ram(struct pmap_local *p, struct failure *f)
 	struct stat st;
 	int ret;
 
-	if (fstat(p->store, &st))
+	if (SYS(fstat(p->store, &st)))
 		return failure_sys(f, -errno, "the guest's memory can't be examined");
 	if ((uint64_t)st.st_size < end)
 		return failure_set(f, -EINVAL, "the guest's memory file is too short for its RAM");

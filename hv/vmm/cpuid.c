@@ -6,6 +6,8 @@
 #include <sys/ioctl.h>
 #include <xen/arch-x86/cpuid.h>
 
+#include "lib/sys.h"
+
 #define MAX_ENTRIES 256 /* KVM's own bound */
 #define HV_FIRST 0x40000000U
 #define HV_LAST 0x400000ffU
@@ -140,7 +142,7 @@ int cpuid_set(const struct vmm *vm, struct failure *f)
 	if (!c)
 		return failure_sys(f, -ENOMEM, "CPUID");
 	c->nent = MAX_ENTRIES;
-	if (ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, c)) {
+	if (SYS(ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, c))) {
 		ret = failure_sys(f, -errno, "KVM_GET_SUPPORTED_CPUID");
 		goto out_free;
 	}
@@ -153,7 +155,7 @@ int cpuid_set(const struct vmm *vm, struct failure *f)
 		failure_sys(f, ret, "CPUID");
 		goto out_free;
 	}
-	if (ioctl(vm->vcpu.fd, KVM_SET_CPUID2, c))
+	if (SYS(ioctl(vm->vcpu.fd, KVM_SET_CPUID2, c)))
 		ret = failure_sys(f, -errno, "KVM_SET_CPUID2");
 out_free:
 	free(c);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/sys.h"
+
 #define PAGE_SIZE UINT64_C(4096)
 #define CR0_PG (UINT64_C(1) << 31)
 #define CR4_LA57 (UINT64_C(1) << 12)
@@ -54,7 +56,7 @@ int gmem_load(const struct gmem *gm, uint64_t gpa, int fd, uint64_t offset, uint
 	if (!p)
 		return -EFAULT;
 	while (len > 0) {
-		ssize_t n = pread(fd, p, len, (off_t)offset);
+		ssize_t n = SYS(pread(fd, p, len, (off_t)offset));
 
 		if (n < 0 && errno == EINTR)
 			continue;

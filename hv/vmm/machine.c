@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "lib/sys.h"
 #include "vmm/pvh.h"
 
 #define PAGE_SHIFT 12
@@ -68,7 +69,7 @@ static int build_memory(struct vmm *vm, struct failure *f)
 static int create_vm(struct vmm *vm, struct failure *f)
 {
 	do
-		vm->vm = ioctl(vm->kvm, KVM_CREATE_VM, 0);
+		vm->vm = SYS(ioctl(vm->kvm, KVM_CREATE_VM, 0));
 	while (vm->vm < 0 && errno == EINTR);
 	if (vm->vm < 0)
 		return failure_sys(f, -errno, "KVM can't create a virtual machine");
@@ -77,7 +78,7 @@ static int create_vm(struct vmm *vm, struct failure *f)
 
 static int open_kvm(struct vmm *vm, struct failure *f)
 {
-	vm->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	vm->kvm = SYS(open("/dev/kvm", O_RDWR | O_CLOEXEC));
 	if (vm->kvm < 0)
 		return failure_sys(f, -errno, "/dev/kvm can't be opened");
 	if (ioctl(vm->kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
@@ -102,9 +103,9 @@ static int set_platform_pages(const struct vmm *vm, struct failure *f)
 {
 	uint64_t identity_map = KVM_IDENTITY_MAP_GPA;
 
-	if (ioctl(vm->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map))
+	if (SYS(ioctl(vm->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map)))
 		return failure_sys(f, -errno, "KVM_SET_IDENTITY_MAP_ADDR");
-	if (ioctl(vm->vm, KVM_SET_TSS_ADDR, KVM_TSS_GPA))
+	if (SYS(ioctl(vm->vm, KVM_SET_TSS_ADDR, KVM_TSS_GPA)))
 		return failure_sys(f, -errno, "KVM_SET_TSS_ADDR");
 	return 0;
 }
@@ -119,7 +120,7 @@ static int set_slot(
 	    .userspace_addr = (uintptr_t)a->hva,
 	};
 
-	if (a->npages > 0 && ioctl(vm->vm, KVM_SET_USER_MEMORY_REGION, &region))
+	if (a->npages > 0 && SYS(ioctl(vm->vm, KVM_SET_USER_MEMORY_REGION, &region)))
 		return failure_sys(f, -errno, "KVM refuses memory slot %u, %lu MiB at gpa 0x%lx",
 		    slot, (unsigned long)(region.memory_size >> 20),
 		    (unsigned long)region.guest_phys_addr);
@@ -131,16 +132,16 @@ static int create_vcpu(struct vmm *vm, struct failure *f)
 	struct vcpu *v = &vm->vcpu;
 	int size, khz;
 
-	v->fd = ioctl(vm->vm, KVM_CREATE_VCPU, 0);
+	v->fd = SYS(ioctl(vm->vm, KVM_CREATE_VCPU, 0));
 	if (v->fd < 0)
 		return failure_sys(f, -errno, "KVM can't create a vCPU");
-	size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	size = SYS(ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
 	if (size < (int)sizeof(*v->run))
 		return failure_set(f, -ENOTSUP, "KVM's vCPU page is too small");
-	v->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	v->run = SYS_MMAP(mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0));
 	if (v->run == MAP_FAILED)
 		return failure_sys(f, -errno, "the vCPU's page can't be mapped");
-	khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
+	khz = SYS(ioctl(v->fd, KVM_GET_TSC_KHZ, 0));
 	if (khz <= 0)
 		return failure_set(f, -ENOTSUP, "KVM can't tell the TSC's frequency");
 	v->tsc_khz = (uint32_t)khz;

@@ -6,11 +6,13 @@
 #include "vmm/vmm.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "lib/sys.h"
 #include "lib/version.h"
 
 const char *argp_program_version = "lombard-vmm " LOMBARD_VERSION;
@@ -42,7 +44,7 @@ static void *vcpu_thread(void *arg)
 static int start_thread(void *(*run)(void *), const char *name, struct vmm *vm, struct failure *f)
 {
 	pthread_t t;
-	int err = pthread_create(&t, NULL, run, vm);
+	int err = SYS(0) != 0 ? errno : pthread_create(&t, NULL, run, vm);
 
 	if (err)
 		return failure_sys(f, -err, "the %s thread can't be started", name);

@@ -11,6 +11,8 @@
 #include <xen/elfnote.h>
 #include <xen/arch-x86/hvm/start_info.h>
 
+#include "lib/sys.h"
+
 #define PAGE_SIZE UINT64_C(4096)
 #define LOW_MEMORY_END UINT64_C(0x9f000) /* firmware data would begin about here on a PC */
 #define MAX_PHDRS 128
@@ -258,7 +260,7 @@ int pvh_load(
 	struct stat st;
 	int ret;
 
-	if (fstat(img->fd, &st))
+	if (SYS(fstat(img->fd, &st)))
 		return failure_sys(f, -errno, "%s can't be examined", img->path);
 	if (!S_ISREG(st.st_mode))
 		return bad_image(&l, "it is not a regular file");

@@ -24,6 +24,9 @@ struct evtchn_port {
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(, evtchn_domain) domains = LIST_HEAD_INITIALIZER(domains);
+/* Those with a virq bound: an offer to everybody costs nothing for the guests that do not listen.
+ */
+static LIST_HEAD(, evtchn_domain) listeners = LIST_HEAD_INITIALIZER(listeners);
 
 /* Everything static below is called with the mutex held. */
 
@@ -157,6 +160,8 @@ static int bind_interdomain(struct evtchn_domain *ed, struct evtchn_bind_interdo
 
 static int bind_virq(struct evtchn_domain *ed, struct evtchn_bind_virq *op)
 {
+	int error;
+
 	if (op->virq >= NR_VIRQS)
 		return -EINVAL;
 	if (op->vcpu != 0)
@@ -164,7 +169,10 @@ static int bind_virq(struct evtchn_domain *ed, struct evtchn_bind_virq *op)
 	for (uint32_t i = 1; i < ed->ed_nports; i++)
 		if (ed->ed_ports[i].state == PORT_VIRQ && ed->ed_ports[i].peer == op->virq)
 			return -EEXIST;
-	return new_port(ed, PORT_VIRQ, 0, op->virq, &op->port);
+	error = new_port(ed, PORT_VIRQ, 0, op->virq, &op->port);
+	if (error == 0 && ed->ed_nvirqs++ == 0)
+		LIST_INSERT_HEAD(&listeners, ed, ed_listeners);
+	return error;
 }
 
 static int close_port(struct evtchn_domain *ed, uint32_t port)
@@ -183,6 +191,8 @@ static int close_port(struct evtchn_domain *ed, uint32_t port)
 			q->remote = ed->ed_domid;
 		}
 	}
+	if (p->state == PORT_VIRQ && --ed->ed_nvirqs == 0)
+		LIST_REMOVE(ed, ed_listeners);
 	*p = (struct evtchn_port){0};
 	clear_pending(ed, port);
 	return 0;
@@ -353,7 +363,7 @@ void evtchn_virq(uint32_t domid, uint32_t virq)
 	struct evtchn_domain *ed;
 
 	pthread_mutex_lock(&mutex);
-	LIST_FOREACH (ed, &domains, ed_all) {
+	LIST_FOREACH (ed, &listeners, ed_listeners) {
 		if (domid != EVTCHN_ALL && ed->ed_domid != domid)
 			continue;
 		for (uint32_t i = 1; i < ed->ed_nports; i++)

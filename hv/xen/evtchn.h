@@ -15,6 +15,8 @@ struct evtchn_port;
 
 struct evtchn_domain {
 	LIST_ENTRY(evtchn_domain) ed_all;
+	LIST_ENTRY(evtchn_domain) ed_listeners; /* while ed_nvirqs > 0 */
+	uint32_t ed_nvirqs;			/* ports bound to one */
 	uint32_t ed_domid;
 	int ed_eventfd; /* told when a port becomes pending; the owner closes it after removal */
 	uint32_t ed_nports;

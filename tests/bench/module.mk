@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+#   make bench           what lending costs, beside the least it could cost here (release build);
+#                        BENCH_GUESTS= most guests alive, EFFORT= percent of the rounds, CSV= directory
+
+EFFORT       ?= 100
+CSV          ?= build/bench
+BENCH_GUESTS ?= 500
+
+PROGS += bench/bench bench/floor
+bench/bench_SRCS := $(addprefix tests/bench/,cell.c ledger.c main.c measure.c peer.c report.c) \
+	$(filter-out hv/core/main.c,$(wildcard hv/core/*.c)) $(UVM_SRCS) \
+	hv/pmap/pmap_remote.c hv/pmap/pmap_soft.c hv/pmap/store_memfd.c hv/xen/evtchn.c \
+	hv/lib/failure.c hv/lib/sock.c hv/lib/sys.c hv/lib/uffd.c
+bench/bench_PKGS := jansson
+bench/floor_SRCS := tests/bench/floor.c tests/bench/floor_vm.c hv/lib/failure.c hv/lib/uffd.c
+
+$(B)/tests/bench/%.o: CPPFLAGS += -I.
+
+.PHONY: bench-run
+bench:
+	$(Q)$(MAKE) --no-print-directory VARIANT=release bench-run
+
+bench-run: $(addprefix $(B)/bin/,bench/bench bench/floor lombard-vmm) $(GUEST_B)/probe.elf
+	$(Q)$(B)/bin/bench/bench --vmm=$(B)/bin/lombard-vmm --floor=$(B)/bin/bench/floor \
+		--guest=$(GUEST_B)/probe.elf --csv=$(CSV) --guests=$(BENCH_GUESTS) --effort=$(EFFORT)
