@@ -20,6 +20,7 @@ LIST_HEAD(guestlist, guest);
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct guestlist living = LIST_HEAD_INITIALIZER(living);
 static struct guestlist remembered = LIST_HEAD_INITIALIZER(remembered); /* newest first */
+static struct guest *by_domid[MAX_DOMID + 1];				/* the living */
 static unsigned nliving, nremembered;
 static uint32_t last_domid;
 static bool closed; /* no guest may be launched any more */
@@ -62,14 +63,12 @@ struct guest *guest_find_name(const char *name)
 
 bool guest_exists(uint32_t domid)
 {
-	struct guest *g;
+	bool yes;
 
 	pthread_mutex_lock(&registry);
-	g = find_in(&living, domid, NULL);
+	yes = domid <= MAX_DOMID && by_domid[domid] != NULL;
 	pthread_mutex_unlock(&registry);
-	if (g != NULL)
-		guest_put(g);
-	return g != NULL;
+	return yes;
 }
 
 void guest_name_of(uint32_t domid, char *buf, size_t len)
@@ -128,14 +127,9 @@ unsigned guest_count(void)
  */
 static uint32_t new_domid(void)
 {
-	struct guest *g;
-
-	do {
+	do
 		last_domid = last_domid % MAX_DOMID + 1;
-		g = find_in(&living, last_domid, NULL);
-		if (g != NULL)
-			guest_put(g);
-	} while (g != NULL);
+	while (by_domid[last_domid] != NULL);
 	return last_domid;
 }
 
@@ -159,6 +153,7 @@ int guest_enlist(struct guest *g, const char *name, struct failure *f)
 		    f, -EEXIST, "a guest named %s is running: choose another name", g->g_name);
 	} else {
 		LIST_INSERT_HEAD(&living, g, g_all);
+		by_domid[g->g_domid] = g;
 		nliving++;
 	}
 	pthread_mutex_unlock(&registry);
@@ -171,6 +166,7 @@ void guest_delist(struct guest *g)
 {
 	pthread_mutex_lock(&registry);
 	LIST_REMOVE(g, g_all);
+	by_domid[g->g_domid] = NULL;
 	nliving--;
 	pthread_mutex_unlock(&registry);
 }
@@ -201,6 +197,7 @@ void guest_bury(struct guest *g)
 
 	pthread_mutex_lock(&registry);
 	LIST_REMOVE(g, g_all);
+	by_domid[g->g_domid] = NULL;
 	nliving--;
 	LIST_INSERT_HEAD(&remembered, g, g_all);
 	if (++nremembered > MAX_REMEMBERED) {

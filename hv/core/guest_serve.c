@@ -210,7 +210,8 @@ static void serve_exit(struct guest *g, struct wire_exit *msg)
 	default:
 		if (msg->text[0] == '\0')
 			snprintf(msg->text, sizeof(msg->text),
-			    "the guest shut down for reason %u, which is none that Lombard can follow",
+			    "the guest shut down for reason %u, which is none that Lombard can "
+			    "follow",
 			    msg->reason);
 		break;
 	}

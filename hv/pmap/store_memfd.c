@@ -94,6 +94,9 @@ static int open_fds(struct memfd_store *ms, const char *name, size_t size)
 	ms->ms_fd = SYS(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
 	if (ms->ms_fd < 0 || SYS(ftruncate(ms->ms_fd, (off_t)size)) != 0)
 		return -errno;
+	/* Who gets a read-only descriptor shall not open it again for writing (/proc/self/fd). */
+	if (SYS(fchmod(ms->ms_fd, 0400)) != 0)
+		return -errno;
 	/* Nobody who has the descriptor can make the core's mapping fault. */
 	if (SYS(fcntl(ms->ms_fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)) != 0)
 		return -errno;

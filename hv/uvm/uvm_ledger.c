@@ -44,7 +44,9 @@ static bool may_borrow(const struct offer *of, uint32_t domid)
 {
 	uint32_t to = of->of_terms.ot_borrower;
 
-	return to == domid || (to == UVM_DOMID_ANY && domid != of->of_lender);
+	/* The host may look at the files that it lends itself. */
+	return to == domid ||
+	       (to == UVM_DOMID_ANY && (domid != of->of_lender || domid == UVM_DOMID_HOST));
 }
 
 static void offer_free(struct offer *of)
@@ -53,14 +55,13 @@ static void offer_free(struct offer *of)
 		uvm_object_rele(of->of_object);
 	if (of->of_map != NULL)
 		uvm_map_rele(of->of_map);
-	uvm_free(of->of_loans);
 	uvm_free(of);
 }
 
 /* Nobody can borrow from the offer any more: its own loans end. */
 static void offer_close(struct offer *of)
 {
-	if (of->of_loans == NULL)
+	if (of->of_map == NULL)
 		return;
 	uvm_unloan(of->of_loans, of->of_npages, of->of_terms.ot_kind);
 	of->of_map->vm_stats.ms_loans_returned += of->of_npages;
@@ -128,10 +129,10 @@ struct offer *uvm_offer_of_window(uint64_t id)
 	return of;
 }
 
-static struct offer *offer_alloc(
-    uint32_t lender, uint64_t npages, uint64_t bytes, const struct uvm_offer_terms *terms)
+static struct offer *offer_alloc(uint32_t lender, uint64_t npages, uint64_t bytes, uint64_t nloans,
+    const struct uvm_offer_terms *terms)
 {
-	struct offer *of = uvm_zalloc(sizeof(*of));
+	struct offer *of = uvm_zalloc(sizeof(*of) + nloans * sizeof(of->of_loans[0]));
 
 	if (of != NULL) {
 		of->of_lender = lender;
@@ -177,10 +178,11 @@ static bool lender_gone(struct offer *of)
 /* The offer is complete: show it, if it is not too late.  From now on it may end at any time. */
 static bool publish(struct offer *of, uint64_t *id)
 {
-	uint32_t to = of->of_terms.ot_borrower;
+	uint32_t to;
 	bool shown;
 
 	uvm_lock(&uvm_ledger_lock);
+	to = of->of_terms.ot_borrower;
 	shown = !lender_gone(of);
 	of->of_hidden = !shown;
 	*id = of->of_id;
@@ -201,17 +203,12 @@ int uvm_ledger_lend(struct uvm_map *lender, uint64_t gfn, uint64_t n,
 	/* Also a bound for what we are about to allocate. */
 	if (n > uvm_map_size(lender))
 		return -EFAULT;
-	of = offer_alloc(lender->vm_domid, n, n * UVM_PAGE_SIZE, terms);
+	of = offer_alloc(lender->vm_domid, n, n * UVM_PAGE_SIZE, n, terms);
 	if (of == NULL)
 		return -ENOMEM;
 	uvm_map_ref(lender);
 	of->of_map = lender;
 	of->of_gfn = gfn;
-	of->of_loans = uvm_zalloc(n * sizeof(*of->of_loans));
-	if (of->of_loans == NULL) {
-		offer_free(of);
-		return -ENOMEM;
-	}
 	enter(of);
 	error = uvm_loan(lender, gfn, n, terms->ot_kind, of->of_loans);
 	if (error == 0 && !publish(of, id)) {
@@ -231,7 +228,7 @@ int uvm_ledger_lend_object(struct uvm_object *uo, uint64_t off, uint64_t n, uint
 	if (n == 0 || off > uo->uo_npages || n > uo->uo_npages - off ||
 	    terms->ot_borrower == UVM_DOMID_HOST)
 		return -EINVAL;
-	of = offer_alloc(UVM_DOMID_HOST, n, bytes, terms);
+	of = offer_alloc(UVM_DOMID_HOST, n, bytes, 0, terms);
 	if (of == NULL)
 		return -ENOMEM;
 	uvm_object_ref(uo);
@@ -351,11 +348,24 @@ static uint64_t first_offer_of(uint32_t lender)
 	return id;
 }
 
+/* Domids come round again: what was offered to this one is not for the next who gets it. */
+static void forget_borrower(uint32_t domid)
+{
+	struct offer *of;
+
+	uvm_lock(&uvm_ledger_lock);
+	RB_FOREACH (of, offertree, &offers)
+		if (of->of_terms.ot_borrower == domid)
+			of->of_terms.ot_borrower = UVM_DOMID_NOBODY;
+	uvm_unlock(&uvm_ledger_lock);
+}
+
 void uvm_ledger_guest_gone(struct uvm_map *map)
 {
 	uint64_t id, windows;
 
 	uvm_map_retire(map);
+	forget_borrower(map->vm_domid);
 	while ((id = first_offer_of(map->vm_domid)) != 0)
 		(void)uvm_ledger_recall(map->vm_domid, id, &windows);
 	uvm_borrow_end_all(map);
@@ -379,7 +389,7 @@ void uvm_ledger_visit(void (*visit)(const union uvm_loaned *loans, uint64_t n, e
 	struct offer *of;
 
 	RB_FOREACH (of, offertree, &offers)
-		if (of->of_loans != NULL)
+		if (of->of_map != NULL)
 			visit(of->of_loans, of->of_npages, of->of_terms.ot_kind);
 	uvm_borrow_visit(visit);
 }

@@ -18,6 +18,7 @@
 
 #define UVM_DOMID_HOST 0u
 #define UVM_DOMID_ANY 0x7ffeu
+#define UVM_DOMID_NOBODY 0x7ff4u /* the borrower of an offer is gone (Xen's DOMID_INVALID) */
 
 struct uvm_offer_info {
 	uint64_t oi_id, oi_tag, oi_npages, oi_bytes;

@@ -14,17 +14,18 @@ struct offer {
 	RB_ENTRY(offer) of_tree;
 	uint64_t of_id;			 /* s */
 	uint32_t of_lender;		 /* s: domid */
-	struct uvm_offer_terms of_terms; /* s */
+	struct uvm_offer_terms of_terms; /* s, but the borrower: ledger */
 	uint64_t of_npages, of_bytes;	 /* s */
 	struct uvm_map *of_map;		 /* s: a guest's offer: reference; NULL for the host's */
 	uint64_t of_gfn;		 /* s */
-	union uvm_loaned *of_loans;	 /* a guest's offer: the loans it holds */
 	struct uvm_object *of_object;	 /* the host's: reference */
 	uint64_t of_offset;		 /* s */
 	uint32_t of_refs;    /* ledger: 1 until recalled, and one for each borrow under way */
 	uint64_t of_windows; /* ledger: borrowed, not returned */
 	bool of_recalled;    /* ledger */
 	bool of_hidden;	     /* ledger: still being made */
+	/* A guest's offer: the loans it holds, of_npages of them.  The host's has none. */
+	union uvm_loaned of_loans[];
 };
 
 extern struct uvm_lock uvm_ledger_lock;

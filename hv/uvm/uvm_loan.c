@@ -7,6 +7,9 @@
 /* Pages to count or release before the queue lock is let go for a moment. */
 #define BATCH 64u
 
+/* How many pages ahead the next cache lines are asked for. */
+#define PREFETCH 8u
+
 /* What lending one page may come to, besides 0 and -errno. */
 #define WAIT_SLOT 1   /* the slot is busy */
 #define WAIT_OBJECT 2 /* the object's page is not there: ln_object is locked, ln_offset wanted */
@@ -19,9 +22,18 @@ struct lending {
 	union uvm_loaned *ln_out; /* where the next one goes */
 	struct uvm_residency ln_residency;
 	uint64_t ln_run_gfn, ln_run; /* pages counted but not yet write-protected */
+	unsigned ln_batch; /* pages that may still be counted before the queue lock is let go; 0: it
+			      is not held */
 	struct uvm_object *ln_object;
 	uint64_t ln_offset;
 };
+
+static void end_batch(struct lending *ln)
+{
+	if (ln->ln_batch > 0)
+		uvm_unlock(&uvm_queues_lock);
+	ln->ln_batch = 0;
+}
 
 /* => looked up.  Protect the pages gathered so far; on failure they stay as writable as before. */
 static int protect_run(struct lending *ln, struct uvm_lookup *ul)
@@ -33,6 +45,7 @@ static int protect_run(struct lending *ln, struct uvm_lookup *ul)
 	ln->ln_run = 0;
 	if (n == 0)
 		return 0;
+	end_batch(ln);
 	error = pm->pm_ops->pmo_protect(pm, gfn, n);
 	if (error == 0)
 		return 0;
@@ -90,13 +103,46 @@ static int lend_anon_to_anon(struct lending *ln, struct uvm_lookup *ul, struct u
 	return want_protected(ln, ul, pg);
 }
 
+/*
+ * The common case of the next function: nobody else is at the anon, and it owns its page.  The
+ * queue lock stays held from page to page; since that is the wrong order, the anon is only tried.
+ * => looked up; returns false when it is not that simple
+ */
+static bool lend_in_batch(struct lending *ln, struct uvm_anon *an, int *error)
+{
+	struct uvm_page *pg;
+	bool simple;
+
+	if (ln->ln_batch == 0) {
+		uvm_lock(&uvm_queues_lock);
+		ln->ln_batch = BATCH;
+	}
+	if (!uvm_trylock(&an->an_lock))
+		return false;
+	pg = an->an_page;
+	simple = pg->pg_anon == an && pg->pg_anon_owns;
+	if (simple) {
+		*error = count_page(pg);
+		ln->ln_out->page = *error == 0 ? pg : NULL;
+	}
+	uvm_unlock(&an->an_lock);
+	if (--ln->ln_batch == 0)
+		uvm_unlock(&uvm_queues_lock);
+	return simple;
+}
+
 /* => looked up */
 static int lend_anon_to_page(struct lending *ln, struct uvm_lookup *ul, struct uvm_anon *an)
 {
-	struct uvm_object *uo = uvm_anon_lock(an);
-	struct uvm_page *pg = an->an_page;
+	struct uvm_object *uo;
+	struct uvm_page *pg;
 	int error;
 
+	if (lend_in_batch(ln, an, &error))
+		return error != 0 ? error : want_protected(ln, ul, ln->ln_out->page);
+	end_batch(ln);
+	uo = uvm_anon_lock(an);
+	pg = an->an_page;
 	uvm_lock(&uvm_queues_lock);
 	error = count_page(pg);
 	uvm_unlock(&uvm_queues_lock);
@@ -188,6 +234,7 @@ static int lend_zero(struct lending *ln)
 static int lend_page(struct lending *ln, struct uvm_lookup *ul)
 {
 	struct uvm_entry *e = ul->ul_entry;
+	uint64_t slot = ln->ln_gfn - e->me_start;
 	struct uvm_anon *an;
 	int error;
 
@@ -195,15 +242,20 @@ static int lend_page(struct lending *ln, struct uvm_lookup *ul)
 		/* There is no anon that a copy could go to: the window's holder may only look. */
 		if (ln->ln_kind == UVM_LOAN_TOANON)
 			return -EINVAL;
-		uvm_loan_again(
-		    &e->me_loans[ln->ln_gfn - e->me_start], 1, UVM_LOAN_TOPAGE, ln->ln_out);
+		uvm_loan_again(&e->me_loans[slot], 1, UVM_LOAN_TOPAGE, ln->ln_out);
 		return 0;
 	}
-	if (uvm_amap_busy(e->me_amap, ln->ln_gfn - e->me_start))
+	if (uvm_amap_busy(e->me_amap, slot))
 		return WAIT_SLOT;
-	error = uvm_map_learn_page(ul, ln->ln_gfn, &ln->ln_residency, &an);
-	if (error != 0)
-		return error;
+	an = uvm_amap_lookup(e->me_amap, slot);
+	if (slot + PREFETCH < e->me_end - e->me_start)
+		__builtin_prefetch(uvm_amap_lookup(e->me_amap, slot + PREFETCH), 1);
+	if (an == NULL) {
+		end_batch(ln);
+		error = uvm_map_learn_page(ul, ln->ln_gfn, &ln->ln_residency, &an);
+		if (error != 0)
+			return error;
+	}
 	if (an != NULL)
 		return ln->ln_kind == UVM_LOAN_TOANON ? lend_anon_to_anon(ln, ul, an)
 						      : lend_anon_to_page(ln, ul, an);
@@ -251,6 +303,7 @@ static int lend_entry(struct lending *ln)
 		if (rv != 0)
 			break;
 	}
+	end_batch(ln);
 	/* What was counted must be protected before anybody else looks. */
 	error = protect_run(ln, &ul);
 	if (rv > 0 && error == 0)
@@ -355,6 +408,8 @@ static void unloan_pages(union uvm_loaned *loans, uint64_t n)
 	for (uint64_t i = 0; i < n; i++) {
 		if (i % BATCH == 0)
 			uvm_lock(&uvm_queues_lock);
+		if (i + PREFETCH < n)
+			__builtin_prefetch(loans[i + PREFETCH].page, 1);
 		if (loans[i].page != NULL)
 			unloan_page(loans[i].page);
 		loans[i].page = NULL;

@@ -47,8 +47,12 @@ void uvm_map_ref(struct uvm_map *map)
 
 void uvm_map_rele(struct uvm_map *map)
 {
+	uint32_t refs = atomic_load(&map->vm_refs);
 	bool last;
 
+	while (refs > 1)
+		if (atomic_compare_exchange_weak(&map->vm_refs, &refs, refs - 1))
+			return;
 	/* With the list locked, so that the auditor takes no reference to a map without any. */
 	uvm_lock(&uvm_stores_lock);
 	last = atomic_fetch_sub(&map->vm_refs, 1) == 1;

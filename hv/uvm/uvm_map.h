@@ -222,7 +222,9 @@ void uvm_map_unwire(struct uvm_map *map, struct uvm_page *pg);
 
 /*
  * uvm_map_discard: the guest gives memory up.  Pages on loan become orphans; the next touch finds
- * zeroes.  => -EINVAL: not all own memory, or some of it is wired (EBUSY); nothing changed then
+ * zeroes.
+ * => -EINVAL: not all of it is the guest's memory; -EBUSY: some of it is wired; -ENOMEM: nothing
+ * has changed; -ENOTRECOVERABLE: the guest's process may have done half of it: it must be killed
  */
 int uvm_map_discard(struct uvm_map *map, uint64_t gfn, uint64_t n);
 

@@ -349,5 +349,6 @@ int uvm_map_discard(struct uvm_map *map, uint64_t gfn, uint64_t n)
 	uvm_world_enter();
 	map->vm_stats.ms_broken[UVM_BREAK_FREE] += drop_slots(map, ul.ul_entry, gfn, n, error);
 	uvm_page_reap();
-	return error;
+	/* Some of the pages may have been unmapped, and nobody knows which. */
+	return error == 0 || error == -ESRCH ? error : -ENOTRECOVERABLE;
 }

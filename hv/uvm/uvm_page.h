@@ -54,11 +54,11 @@ struct uvm_store;
  * pg_loans is atomic only so that uvm_map_thaw may look without either lock.
  */
 struct uvm_page {
+	/* What lending and returning look at comes first, to share a cache line. */
 	struct uvm_store *pg_store;   /* s */
-	uint64_t pg_index;	      /* s: page number in the store */
 	struct uvm_object *pg_object; /* oq */
 	struct uvm_anon *pg_anon;     /* oq */
-	uint64_t pg_offset;	      /* o: page number in pg_object */
+	uint64_t pg_gfn;	      /* m: where its guest maps it as PMAP_OWN, or UVM_NOGFN */
 	_Atomic uint32_t pg_loans;    /* oq: loans outstanding, O->A included */
 	uint32_t pg_wired;	      /* oq: writable by a device or host program: cannot be lent */
 	uint32_t pg_holds;	      /* q: mappings that are being replaced */
@@ -66,10 +66,12 @@ struct uvm_page {
 	uint8_t pg_pqflags;	      /* q */
 	bool pg_anon_owns;	      /* oq: pg_anon is the owner, not just a borrower */
 	bool pg_protected;	      /* m: the mapping at pg_gfn is write-protected */
-	uint64_t pg_gfn;	      /* m: where its guest maps it as PMAP_OWN, or UVM_NOGFN */
-	uint32_t pg_seen;	      /* auditor's, world stopped: loans found */
-	struct uvm_map *pg_guest;     /* auditor's: the guest that owns it */
+
+	uint64_t pg_index;		/* s: page number in the store */
+	uint64_t pg_offset;		/* o: page number in pg_object */
 	TAILQ_ENTRY(uvm_page) pg_queue; /* q: a paging queue, or the way out */
+	struct uvm_map *pg_guest;	/* auditor's, world stopped: the guest that owns it */
+	uint32_t pg_seen;		/* auditor's: loans found */
 };
 
 TAILQ_HEAD(uvm_pagelist, uvm_page);

@@ -62,7 +62,9 @@ static int build(struct vmm *vm, struct failure *f)
 		ret = machine_check(&vm->cfg, f);
 	if (!ret)
 		ret = machine_build(vm, f);
-	return ret ? ret : start_thread(pmap_thread, "pmap", vm, f);
+	if (!ret)
+		ret = start_thread(pmap_thread, "pmap", vm, f);
+	return ret ? ret : sandbox_enter(vm, f);
 }
 
 static void run(struct vmm *vm)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "xen/public.h"
@@ -57,23 +58,50 @@ static bool pending_p(const struct vmm *vm, const struct poll_request *rq)
 	return false;
 }
 
-/* => *left is NULL for no timeout, else points to ts; -ETIME: the time is over */
-static int time_left(
-    const struct vmm *vm, uint64_t timeout, struct timespec *ts, struct timespec **left)
+static uint64_t host_ns(void)
 {
-	uint64_t now;
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/*
+ * The guest's timeout by the host's clock (0: none).  The guest's clock is read only here, right
+ * behind its exit: where the host's TSC is unstable, KVM lets a guest's TSC stand as long as its
+ * vCPU does not run, and makes up for it afterwards.
+ */
+static int host_deadline(const struct vmm *vm, uint64_t timeout, uint64_t *deadline)
+{
+	uint64_t now, start = host_ns();
 	int ret;
 
-	*left = NULL;
+	*deadline = 0;
 	if (timeout == 0)
 		return 0;
 	ret = vcpu_time(&vm->vcpu, &now);
 	if (ret)
 		return ret;
-	if (now >= timeout)
+	*deadline = start;
+	if (timeout > now && timeout - now > UINT64_MAX - start)
+		*deadline = UINT64_MAX;
+	else if (timeout > now)
+		*deadline += timeout - now;
+	return 0;
+}
+
+/* => *left is NULL for no deadline, else points to ts; -ETIME: the time is over */
+static int time_left(uint64_t deadline, struct timespec *ts, struct timespec **left)
+{
+	uint64_t now = host_ns();
+
+	*left = NULL;
+	if (deadline == 0)
+		return 0;
+	if (now >= deadline)
 		return -ETIME;
-	ts->tv_sec = (time_t)((timeout - now) / NSEC_PER_SEC);
-	ts->tv_nsec = (long)((timeout - now) % NSEC_PER_SEC);
+	ts->tv_sec = (time_t)((deadline - now) / NSEC_PER_SEC);
+	ts->tv_nsec = (long)((deadline - now) % NSEC_PER_SEC);
 	*left = ts;
 	return 0;
 }
@@ -83,20 +111,20 @@ static int time_left(
  * No wake-up is lost: the core sets the pending bit before it counts up, and this side takes the
  * count before it looks at the bits again.
  */
-static int wait_event(const struct vmm *vm, uint64_t timeout)
+static int wait_event(uint64_t deadline)
 {
 	struct pollfd p = {.fd = WIRE_FD_EVENT, .events = POLLIN};
 	struct timespec ts, *left;
 	uint64_t count;
-	int ret = time_left(vm, timeout, &ts, &left);
+	int ret = time_left(deadline, &ts, &left);
 
 	if (ret)
 		return ret;
 	ret = ppoll(&p, 1, left, NULL);
 	if (ret < 0)
 		return errno == EINTR ? 0 : -errno;
-	if (ret == 0) /* by the host's clock; the guest's decides */
-		return 0;
+	if (ret == 0)
+		return -ETIME;
 	if (read(WIRE_FD_EVENT, &count, sizeof(count)) < 0 && errno != EINTR && errno != EAGAIN)
 		return -errno;
 	return 0;
@@ -105,16 +133,15 @@ static int wait_event(const struct vmm *vm, uint64_t timeout)
 int64_t sched_poll(struct vmm *vm, const struct hypercall *h)
 {
 	struct poll_request rq;
+	uint64_t deadline;
 	int ret = copy_request(vm, h, &rq);
 
 	if (ret)
 		return ret;
 	if (rq.nr_ports > 0 && !vm->have_shared_info)
 		return -EINVAL;
-	while (!pending_p(vm, &rq)) {
-		ret = wait_event(vm, rq.timeout);
-		if (ret)
-			return ret == -ETIME ? 0 : ret;
-	}
-	return 0;
+	ret = host_deadline(vm, rq.timeout, &deadline);
+	while (ret == 0 && !pending_p(vm, &rq))
+		ret = wait_event(deadline);
+	return ret == -ETIME ? 0 : ret;
 }

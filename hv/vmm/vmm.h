@@ -93,6 +93,11 @@ int cpuid_set(const struct vmm *vm, struct failure *f);
 /* vcpu_set_pvh: the vCPU's state at a PVH entry point. */
 int vcpu_set_pvh(const struct vcpu *v, uint32_t entry, uint32_t start_info, struct failure *f);
 
+/*
+ * sandbox_enter: give up every privilege but the open descriptors.  0, or -errno with *f.
+ */
+int sandbox_enter(const struct vmm *vm, struct failure *f);
+
 /* vcpu_run: returns when the guest has ended. */
 void vcpu_run(struct vmm *vm, struct vmm_end *end);
 
