@@ -9,9 +9,8 @@
  *
  *   WIRE_FD_REQUEST  Unix SEQPACKET.  VMM asks, core answers, one request at a time: first
  *                    wire_hello / wire_config / wire_ready / wire_start, then wire_hypercall.
- *   WIRE_FD_PMAP     Unix SEQPACKET.  Core tells, VMM's pmap executor obeys: wire_map /
- * wire_mapped. WIRE_FD_EVENT    eventfd.  The core adds 1 when an event channel of the guest
- * becomes pending.
+ *   WIRE_FD_PMAP     Unix SEQPACKET.  Core tells, VMM's pmap executor obeys: wire_map, wire_mapped.
+ *   WIRE_FD_EVENT    eventfd.  The core adds 1 when an event channel becomes pending.
  *
  * Either end treats a closed socket as the death of the other: the VMM exits, the core drops the
  * guest.  Every message is one packet that starts with struct wire_hdr; descriptors ride along in

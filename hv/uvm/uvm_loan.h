@@ -13,9 +13,9 @@
  * visible, and a write breaks the loan by giving the writer another frame (uvm_fault.h).
  *
  * To change pg_loans both the owner's lock and the queue lock are needed.  The lender comes from
- *the owner's side.  Who returns a loan comes from the page, knows the owner only while the queues
- *are locked, and must try-lock him: on failure everything is let go, so nobody sleeps with the
- *queue lock and nobody can be blocked by two who wait for each other.
+ * the owner's side.  Who returns a loan comes from the page, knows the owner only while the queues
+ * are locked, and must try-lock him: on failure everything is let go, so nobody sleeps with the
+ * queue lock, and there are no two who wait for each other.
  *
  * All functions run inside the world with no locks held, unless said otherwise.
  */

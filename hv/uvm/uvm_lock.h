@@ -12,10 +12,11 @@
  *	LEDGER	the book of loans	loan numbers, who may borrow, who holds which window
  *	MAP	a guest map		its entries
  *	AMAP	an amap			its slots; write-protection of the frames mapped through it
- *	OBJECT	an object		its pages, their flags; the owner's half of their loan
- *counts ANON	an anon			its frame; the owner's half of that frame's loan count
+ *	OBJECT	an object		its pages, flags, the owner's half of their loan counts
+ *	ANON	an anon			its frame; the owner's half of that frame's loan count
  *	QUEUES	the page queues		paging queues; the other half of every loan count
  *	STORE	a store			which of its frames exist
+ *		uvm_stores_lock		(of the same rank) the lists of stores and maps
  *
  * Locks are four bytes of futex-like state, because every anon has one.  They sleep (after a short
  * spin), know their holder, are not recursive and cost two atomic operations when uncontended.

@@ -58,11 +58,10 @@ struct uvm_entry {
 	RB_ENTRY(uvm_entry) me_tree;
 	uint64_t me_start, me_end; /* gfns, end excluded; s */
 	enum uvm_entry_kind me_kind;
-	unsigned me_flags;	  /* map lock */
-	struct uvm_amap *me_amap; /* MEMORY: slot i is page me_start + i */
-	struct uvm_object
-	    *me_object;	    /* MEMORY: below the amap, or NULL; the entry holds a reference */
-	uint64_t me_offset; /* of me_start in me_object */
+	unsigned me_flags;	      /* map lock */
+	struct uvm_amap *me_amap;     /* MEMORY: slot i is page me_start + i */
+	struct uvm_object *me_object; /* MEMORY: below the amap, or NULL; a reference */
+	uint64_t me_offset;	      /* of me_start in me_object */
 	/* WINDOW: the pages on loan.  MEMORY: while it is being borrowed, the anons that are not
 	 * yet in the amap.  NULL elements where there is none. */
 	union uvm_loaned *me_loans;
@@ -190,8 +189,7 @@ bool uvm_map_inside(const struct uvm_map *map, uint64_t gfn, uint64_t n);
 /*
  * uvm_map_learn_page: the anon of a page, learning it when the guest touched it unseen.
  * => looked up (map and amap locked).  0 and *anp (NULL: never touched), or -errno
- * => *limit (in: first gfn not wanted, out: gfns below it that need no new question) caches what
- *    the store said; start with *from == *limit == 0
+ * => *ur remembers what the store said about the pages around; zero it after each lookup
  */
 struct uvm_residency {
 	uint64_t ur_from, ur_first, ur_end; /* asked for [from, end): resident are [first, end) */

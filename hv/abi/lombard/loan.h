@@ -14,7 +14,7 @@
  * call succeeds.  Result: 0 (or a count, where said), else a negative Xen error number.
  *
  * Units: gfns and counts are 4 KiB pages.  [in] is written by the guest, [out] by the hypervisor.
- * Reserved ("pad") fields must be zero, else -EINVAL.
+ * An [in] field named pad must be zero, else -EINVAL.  docs/abi.md lists the errors of each command.
  */
 #include <stdint.h>
 
