@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef TESTS_UNIT_MODEL_THREADS_H
+#define TESTS_UNIT_MODEL_THREADS_H
+/* What the workers (threads.c) and the host's thread (threads_host.c) share. */
+#include "model.h"
+
+extern _Atomic bool threads_stop;
+
+/* Print what is wrong and where, and end the process. */
+_Noreturn void complain(uint32_t domid, const char *what, uint64_t where, int error);
+
+uint64_t hash(const void *bytes, size_t len, uint64_t h);
+
+/* A page of an object says itself whether it is whole: its first word is a hash of the others. */
+void seal(uint64_t *page);
+bool sealed(const void *page);
+
+/* An offer from somewhere in the list of those for domid; false: there is none. */
+bool pick_offer(struct rng *rng, uint32_t domid, struct uvm_offer_info *info);
+
+/* The host's thread.  host_end: after it has been joined; returns what the host had borrowed. */
+void host_setup(uint64_t seed);
+void *host_work(void *arg);
+void host_end_loans(void);
+void host_end_objects(void);
+
+#endif
