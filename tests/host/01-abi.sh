@@ -1,0 +1,197 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Booting, ending and crashing, and the ABI as far as one guest alone can try it.
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+# passes NAME ARGUMENT...: a test of the probe that needs nobody else.
+passes() {
+	run_probe 0 "$@"
+	says "probe: $1: ok" "$out"
+	equal "what lombard has to say" "$err" ""
+}
+
+test_hello() {
+	passes hello one two=2 --three
+	says "hello: argument 2 is 'one'" "$out"
+	says "hello: argument 3 is 'two=2'" "$out"
+	says "hello: argument 4 is '--three'" "$out"
+}
+
+test_list() {
+	run_probe 0 list
+	says "lend-store" "$out"
+}
+
+test_unknown_test() {
+	run_probe 98 no-such-test
+	says "there is no test no-such-test" "$out"
+}
+
+test_no_arguments() {
+	expect 1 lombard run "$probe"
+	says "usage:" "$out"
+}
+
+test_exit_status() {
+	local n
+	for n in 0 1 2 77 123 127 255; do
+		run_probe "$n" exit "status=$n"
+		equal "what lombard has to say" "$err" ""
+	done
+}
+
+test_shutdown_poweroff() { run_probe 0 shutdown reason=0; }
+test_shutdown_reboot() { run_probe 0 shutdown reason=1; }
+test_shutdown_crash() { run_probe 124 shutdown reason=3; }
+# Reasons that Xen has, and Lombard can't follow: suspend, watchdog, soft reset.
+test_shutdown_impossible() {
+	local reason
+	for reason in 2 4 5; do
+		run_probe 125 shutdown "reason=$reason"
+		says "reason $reason, which is none" "$err"
+	done
+}
+
+# The hypercall is refused; the guests' library turns to SHUTDOWN_crash then.
+test_shutdown_unknown() {
+	local reason
+	for reason in 6 255 4294967295; do
+		run_probe 124 shutdown "reason=$reason"
+	done
+}
+
+# crashes NAME VECTOR: the guest's own handler tells what happened.
+crashes() {
+	run_probe 124 "$1"
+	says "vector $2 " "$out"
+}
+
+test_crash_undefined() { crashes crash 6; }
+test_crash_protection() { crashes crash-gp 13; }
+test_crash_null() {
+	crashes crash-null 14
+	says "cr2 0x10 " "$out"
+}
+test_crash_high() {
+	crashes crash-high 13 # not canonical
+}
+test_crash_stack() { crashes crash-stack 14; }
+
+test_triple_fault() {
+	run_probe 124 triple-fault
+	says "triple fault" "$err"
+}
+
+test_crash_is_told() {
+	launch crasher crash
+	expect 124 lombard wait crasher
+	says "crasher: crash, status 124" "$out"
+}
+
+test_wild_pointers() { passes wild-pointers; }
+test_wild_ports() { passes wild-ports; }
+test_unknown_calls() { passes unknown-calls; }
+test_across_pages() { passes across-pages; }
+test_bad_lend() { passes bad-lend; }
+test_bad_id() { passes bad-id; }
+test_event_loopback() { passes event-loopback; }
+test_poll_timeout() { passes poll-timeout; }
+test_memory() { passes memory; }
+test_lend_again() { passes lend-again; }
+
+test_lend_store() {
+	passes lend-store
+	says "probe: lock cmpxchg16b: ok" "$out"
+	says "probe: a hypercall's result: ok" "$out"
+}
+
+test_sleep() {
+	passes sleep ms=50
+	says "probe: slept" "$out"
+}
+
+test_bench_lend() {
+	passes bench-lend pages=16 rounds=101
+	passes bench-lend pages=1 rounds=101 write=1
+}
+
+test_memory_sizes() {
+	local size
+	for size in 4M 64M 512M 3584M; do
+		expect 0 lombard run -m "$size" "$probe" hello
+	done
+}
+
+test_window_sizes() {
+	local size
+	for size in 4K 2M 64G; do
+		expect 0 lombard run -m 8M -w "$size" "$probe" hello
+	done
+}
+
+test_stop() {
+	launch spinner spin
+	await "$console" "probe: spinning"
+	expect 0 lombard stop spinner
+	says "spinner: stopped, status 126" "$out"
+	expect 126 lombard wait spinner
+}
+
+# A foreground guest that spins, in the background of this test.
+start_spinner() {
+	rm -f "$work/spin"
+	"$bin/lombard" run -m 8M "$probe" spin >"$work/spin" &
+	client=$!
+	await "$work/spin" "probe: spinning"
+}
+
+test_stopped_by_another() {
+	start_spinner
+	expect 0 lombard stop "$(guest_names)"
+	wait "$client"
+	equal "status of lombard run" "$?" 126
+}
+
+test_interrupted() {
+	start_spinner
+	kill -TERM "$client"
+	wait "$client"
+	equal "status of lombard run" "$?" 143
+	until_true 5 no_guests || fail "the guest survived"
+}
+
+test_console_input_ends() {
+	run lombard run -m 8M "$probe" hello </dev/null
+	equal "status" "$status" 0
+}
+
+test_console_reader_gone() {
+	lombard run -m 8M "$probe" list > >(:) || fail "status $?"
+}
+
+test_cell_starts_by_itself() {
+	mkdir "$work/auto"
+	LOMBARD_SOCKET=$work/auto/cell.sock LOMBARD_TEST=$work/auto run_probe 7 exit status=7
+	until_true 5 no_leftovers "$work/auto" || fail "the cell did not end with its last guest"
+}
+
+test_remembers_ends() {
+	local n
+	for n in 1 2 3; do
+		launch "past$n" exit "status=$n"
+	done
+	for n in 3 1 2; do
+		expect "$n" lombard wait "past$n"
+	done
+	expect 1 lombard wait never-there
+	says "no such guest" "$err"
+}
+
+host_tests hello list unknown_test no_arguments exit_status \
+	shutdown_poweroff shutdown_reboot shutdown_crash shutdown_impossible shutdown_unknown \
+	crash_undefined crash_protection crash_null crash_high crash_stack \
+	triple_fault crash_is_told wild_pointers wild_ports unknown_calls across_pages bad_lend \
+	bad_id event_loopback poll_timeout memory lend_again lend_store sleep bench_lend \
+	memory_sizes window_sizes stop stopped_by_another interrupted console_input_ends \
+	console_reader_gone cell_starts_by_itself remembers_ends

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+#   make check-host      integration tests on this machine's KVM, with ASan and UBSan
+#                        (HOST=02 picks a file of tests/host; HOST_VARIANT=release another build)
+
+HOST_VARIANT ?= asan
+
+HOST_PROGS := host/rawclient host/frames
+PROGS      += $(HOST_PROGS)
+host/rawclient_SRCS := tests/host/rawclient.c hv/lib/sock.c
+host/frames_SRCS    := tests/host/frames.c
+
+.PHONY: check-host host-run
+check-host:
+	$(Q)$(MAKE) --no-print-directory VARIANT=$(HOST_VARIANT) host-run
+
+host-run: $(addprefix $(B)/bin/,$(BIN_PROGS) $(HOST_PROGS)) $(ALL)
+	$(Q)HOST_GUESTS=$(GUEST_B) tests/tools/run-host.sh $(B) $(HOST)
