@@ -131,6 +131,7 @@ static void ended_json(void *arg, struct guest *g)
 json_t *op_stats(struct session *s, json_t *request, int *error, struct failure *f)
 {
 	struct uvm_account ac;
+	struct part host = {0};
 	struct parts ps = {0};
 	json_t *guests, *fields;
 
@@ -146,8 +147,10 @@ json_t *op_stats(struct session *s, json_t *request, int *error, struct failure 
 	}
 	guests = guests_json(&ps);
 	guest_each(true, ended_json, guests);
-	json_array_insert_new(
-	    guests, 0, part_json(&(struct part){.frames = ac.ac_host}, "host", 0, 0));
+	host.frames = ac.ac_host;
+	for (unsigned k = 0; k < UVM_NBREAKS; k++)
+		host.broken[k] = uvm_object_broken[k];
+	json_array_insert_new(guests, 0, part_json(&host, "host", 0, 0));
 	fields = json_pack("{s:o, s:o}", "cell", cell_json(&ac), "guests", guests);
 	free(ps.part);
 	return fields;

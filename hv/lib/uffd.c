@@ -9,6 +9,8 @@
 
 #include "lib/sys.h"
 
+#define PAGE_SIZE ((size_t)4096)
+
 #define REQUIRED (UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM)
 
 /* The device (Linux 6.1) needs only its file mode, the system call a privilege: try both. */
@@ -89,7 +91,7 @@ int uffd_register(int fd, void *addr, size_t len, uint64_t modes)
 	return SYS(ioctl(fd, UFFDIO_REGISTER, &r)) ? -errno : 0;
 }
 
-static int write_protect(int fd, void *addr, size_t len, uint64_t mode)
+static int write_protect_once(int fd, void *addr, size_t len, uint64_t mode)
 {
 	struct uffdio_writeprotect w = {
 	    .range = {.start = (uintptr_t)addr, .len = len},
@@ -97,6 +99,18 @@ static int write_protect(int fd, void *addr, size_t len, uint64_t mode)
 	};
 
 	return SYS(ioctl(fd, UFFDIO_WRITEPROTECT, &w)) ? -errno : 0;
+}
+
+/* Linux before 6.3 takes no more than one mapping at a time: then the range is halved until it fits. */
+static int write_protect(int fd, void *addr, size_t len, uint64_t mode)
+{
+	size_t half = len / 2 & ~(PAGE_SIZE - 1);
+	int ret = write_protect_once(fd, addr, len, mode);
+
+	if (ret != -ENOENT || half == 0)
+		return ret;
+	ret = write_protect(fd, addr, half, mode);
+	return ret ? ret : write_protect(fd, (char *)addr + half, len - half, mode);
 }
 
 int uffd_protect(int fd, void *addr, size_t len)

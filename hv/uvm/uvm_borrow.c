@@ -90,12 +90,8 @@ static int map_loans(struct uvm_map *map, uint64_t gfn, uint64_t n, const union 
 static int unmap(struct uvm_map *map, uint64_t gfn, uint64_t n)
 {
 	struct pmap_extent ext = {.gfn = gfn, .npages = n, .kind = PMAP_NONE};
-	size_t done;
-	int error;
+	int error = uvm_map_show(map, &ext);
 
-	uvm_world_leave();
-	error = map->vm_pmap->pm_ops->pmo_enter(map->vm_pmap, &ext, 1, &done);
-	uvm_world_enter();
 	return error == -ESRCH ? 0 : error;
 }
 
@@ -187,11 +183,10 @@ int uvm_ledger_return(struct uvm_map *map, uint64_t gfn)
 	error = uvm_map_claim(map, gfn, &e);
 	if (error != 0)
 		return error;
+	/* When that fails the window stays as it is, for the auditor, until the guest is killed. */
 	error = unmap(map, gfn, e->me_end - e->me_start);
-	if (error != 0) {
-		uvm_map_unclaim(map, e);
+	if (error != 0)
 		return error;
-	}
 	id = e->me_loan;
 	uvm_map_remove(map, e);
 	uvm_offer_window_closed(uvm_offer_of_window(id));

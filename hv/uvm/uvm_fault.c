@@ -116,7 +116,6 @@ static int give_new_frame(struct fault *fl, struct uvm_lookup *ul, struct uvm_an
 {
 	struct uvm_map *map = fl->fl_map;
 	struct pmap_extent ext;
-	size_t done;
 	int error = prepare(fl, an);
 
 	uvm_map_unlock(ul);
@@ -132,9 +131,7 @@ static int give_new_frame(struct fault *fl, struct uvm_lookup *ul, struct uvm_an
 	    .kind = PMAP_OWN,
 	    .store = map->vm_store,
 	    .index = fl->fl_new->pg_index};
-	uvm_world_leave();
-	error = map->vm_pmap->pm_ops->pmo_enter(map->vm_pmap, &ext, 1, &done);
-	uvm_world_enter();
+	error = uvm_map_show(map, &ext);
 
 	if (error == 0 && fl->fl_old != NULL) {
 		map->vm_stats.ms_broken[cause_of(fl)]++;
@@ -155,7 +152,6 @@ static int map_for_reading(struct fault *fl, struct uvm_lookup *ul, struct uvm_a
 	    .store = pg->pg_store,
 	    .index = pg->pg_index};
 	bool own = uvm_page_own_p(pg, map->vm_store, fl->fl_gfn);
-	size_t done;
 	int error = 0;
 
 	if (!own)
@@ -166,9 +162,7 @@ static int map_for_reading(struct fault *fl, struct uvm_lookup *ul, struct uvm_a
 		map->vm_pmap->pm_ops->pmo_wake(map->vm_pmap, fl->fl_gfn);
 	if (own || error != 0)
 		return error;
-	uvm_world_leave();
-	error = map->vm_pmap->pm_ops->pmo_enter(map->vm_pmap, &ext, 1, &done);
-	uvm_world_enter();
+	error = uvm_map_show(map, &ext);
 	uvm_lock(&fl->fl_entry->me_amap->am_lock);
 	uvm_amap_clear_busy(fl->fl_entry->me_amap, fl->fl_slot);
 	uvm_unlock(&fl->fl_entry->me_amap->am_lock);

@@ -210,7 +210,10 @@ int uvm_ledger_lend(struct uvm_map *lender, uint64_t gfn, uint64_t n,
 	of->of_map = lender;
 	of->of_gfn = gfn;
 	enter(of);
-	error = uvm_loan(lender, gfn, n, terms->ot_kind, of->of_loans);
+	/* The host only looks. */
+	error = terms->ot_borrower == UVM_DOMID_HOST && terms->ot_kind == UVM_LOAN_TOPAGE
+		    ? uvm_loan_picture(lender, gfn, n, of->of_loans)
+		    : uvm_loan(lender, gfn, n, terms->ot_kind, of->of_loans);
 	if (error == 0 && !publish(of, id)) {
 		uvm_unloan(of->of_loans, n, terms->ot_kind);
 		error = -ESRCH;

@@ -40,7 +40,8 @@ struct uvm_offer_terms {
 void uvm_ledger_notify_by(void (*call)(uint32_t domid));
 
 /*
- * uvm_ledger_lend: freeze pages of a guest and offer them.  Errors as uvm_loan; -EINVAL: to itself;
+ * uvm_ledger_lend: freeze pages of a guest and offer them; for the host, wired pages are copied.
+ *	Errors as uvm_loan; -EINVAL: to itself;
  *	-ESRCH: the lender is going
  * uvm_ledger_lend_object: offer pages of an object on the host's behalf; takes a reference.
  *	bytes: how many of them count, for the borrower
@@ -58,7 +59,10 @@ int uvm_ledger_lend_object(struct uvm_object *uo, uint64_t off, uint64_t n, uint
  */
 int uvm_ledger_borrow(struct uvm_map *map, uint64_t id, uint64_t first, uint64_t n, uint64_t gfn);
 
-/* uvm_ledger_return: -ENOENT: no window starts there; -EINVAL: not a window. */
+/*
+ * uvm_ledger_return: -ENOENT: no window starts there; -EINVAL: not a window; -EBUSY: being mapped or
+ * returned, or part of it is wired; -ENOTRECOVERABLE as above
+ */
 int uvm_ledger_return(struct uvm_map *map, uint64_t gfn);
 
 /* uvm_ledger_recall: by the lender's domid.  -ENOENT; -EPERM: somebody else's; *windows still out.

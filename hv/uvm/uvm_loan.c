@@ -22,6 +22,7 @@ struct lending {
 	union uvm_loaned *ln_out; /* where the next one goes */
 	struct uvm_residency ln_residency;
 	uint64_t ln_run_gfn, ln_run; /* pages counted but not yet write-protected */
+	bool ln_copies;		     /* of wired pages */
 	unsigned ln_batch; /* pages that may still be counted before the queue lock is let go; 0: it
 			      is not held */
 	struct uvm_object *ln_object;
@@ -131,6 +132,28 @@ static bool lend_in_batch(struct lending *ln, struct uvm_anon *an, int *error)
 	return simple;
 }
 
+/*
+ * => looked up, no batch.  The page is wired and whoever writes to it goes on: lend a copy, which
+ * nobody owns.
+ */
+static int lend_copy(struct lending *ln, struct uvm_page *wired)
+{
+	struct uvm_map *map = ln->ln_map;
+	struct uvm_page *copy;
+
+	copy = uvm_page_alloc(
+	    map->vm_store, uvm_map_home(map, ln->ln_gfn), 1 % map->vm_store->st_nbanks);
+	if (copy == NULL)
+		return -ENOMEM;
+	uvm_page_copy(wired, copy);
+	uvm_lock(&uvm_queues_lock);
+	uvm_page_loans_add(copy, 1);
+	uvm_unlock(&uvm_queues_lock);
+	map->vm_stats.ms_copied++;
+	ln->ln_out->page = copy;
+	return 0;
+}
+
 /* => looked up */
 static int lend_anon_to_page(struct lending *ln, struct uvm_lookup *ul, struct uvm_anon *an)
 {
@@ -138,8 +161,8 @@ static int lend_anon_to_page(struct lending *ln, struct uvm_lookup *ul, struct u
 	struct uvm_page *pg;
 	int error;
 
-	if (lend_in_batch(ln, an, &error))
-		return error != 0 ? error : want_protected(ln, ul, ln->ln_out->page);
+	if (lend_in_batch(ln, an, &error) && error == 0)
+		return want_protected(ln, ul, ln->ln_out->page);
 	end_batch(ln);
 	uo = uvm_anon_lock(an);
 	pg = an->an_page;
@@ -147,6 +170,9 @@ static int lend_anon_to_page(struct lending *ln, struct uvm_lookup *ul, struct u
 	error = count_page(pg);
 	uvm_unlock(&uvm_queues_lock);
 	uvm_anon_unlock(an, uo);
+	/* The slot keeps the page; only we could unwire it, with the map locked. */
+	if (error == -EBUSY && ln->ln_copies)
+		return lend_copy(ln, pg);
 	if (error != 0)
 		return error;
 	ln->ln_out->page = pg;
@@ -314,27 +340,47 @@ static int lend_entry(struct lending *ln)
 	return error != 0 ? error : rv;
 }
 
+static int loan(struct lending *ln)
+{
+	uint64_t gfn = ln->ln_gfn, n = ln->ln_end - gfn;
+	union uvm_loaned *out = ln->ln_out;
+	int error = 0;
+
+	if (n == 0 || ln->ln_end < gfn)
+		return -EINVAL;
+	memset(out, 0, n * sizeof(*out));
+	while (error == 0 && ln->ln_gfn < ln->ln_end)
+		error = lend_entry(ln);
+	if (error != 0) {
+		/* The page that failed may have been counted before its protection failed. */
+		uvm_unloan(out, n, ln->ln_kind);
+		uvm_map_thaw(ln->ln_map, gfn, n);
+	} else {
+		ln->ln_map->vm_stats.ms_loans_made += n;
+	}
+	return error;
+}
+
 int uvm_loan(
     struct uvm_map *map, uint64_t gfn, uint64_t n, enum uvm_loan_kind kind, union uvm_loaned *out)
 {
 	struct lending ln = {
 	    .ln_map = map, .ln_gfn = gfn, .ln_end = gfn + n, .ln_kind = kind, .ln_out = out};
-	int error = 0;
 
 	KASSERT(kind == UVM_LOAN_TOPAGE || kind == UVM_LOAN_TOANON);
-	if (n == 0 || gfn + n < gfn)
-		return -EINVAL;
-	memset(out, 0, n * sizeof(*out));
-	while (error == 0 && ln.ln_gfn < ln.ln_end)
-		error = lend_entry(&ln);
-	if (error != 0) {
-		/* The page that failed may have been counted before its protection failed. */
-		uvm_unloan(out, n, kind);
-		uvm_map_thaw(map, gfn, n);
-	} else {
-		map->vm_stats.ms_loans_made += n;
-	}
-	return error;
+	return loan(&ln);
+}
+
+int uvm_loan_picture(struct uvm_map *map, uint64_t gfn, uint64_t n, union uvm_loaned *out)
+{
+	struct lending ln = {.ln_map = map,
+	    .ln_gfn = gfn,
+	    .ln_end = gfn + n,
+	    .ln_kind = UVM_LOAN_TOPAGE,
+	    .ln_out = out,
+	    .ln_copies = true};
+
+	return loan(&ln);
 }
 
 int uvm_loan_object(
@@ -501,6 +547,7 @@ int uvm_object_write(struct uvm_object *uo, uint64_t off, size_t within, const v
 	if (uvm_page_loans(pg) > 0) {
 		pg = uvm_loan_break_object(pg);
 		*nbroken += pg != NULL;
+		uvm_object_broken[UVM_BREAK_WRITE] += pg != NULL;
 	}
 	if (pg != NULL) {
 		memcpy((char *)uvm_page_kva(pg) + within, buf, len);
@@ -523,6 +570,7 @@ bool uvm_loan_pageout(struct uvm_object *uo, uint64_t off)
 		       pg->pg_anon != NULL && uvm_page_loans(pg) > 0;
 		if (done)
 			(void)uvm_object_disown(pg);
+		uvm_object_broken[UVM_BREAK_PAGEOUT] += done;
 		uvm_unlock(&uvm_queues_lock);
 	}
 	uvm_unlock(&uo->uo_lock);

@@ -32,6 +32,13 @@ enum uvm_loan_kind { UVM_LOAN_TOPAGE = 1, UVM_LOAN_TOANON = 2 };
 int uvm_loan(
     struct uvm_map *map, uint64_t gfn, uint64_t n, enum uvm_loan_kind kind, union uvm_loaned *out);
 
+/*
+ * uvm_loan_picture: lend to page, for somebody who only looks: of a wired page, which cannot be
+ * frozen, an orphan with a copy of its bytes is lent.
+ * => out and errors as uvm_loan, without EBUSY
+ */
+int uvm_loan_picture(struct uvm_map *map, uint64_t gfn, uint64_t n, union uvm_loaned *out);
+
 /* uvm_loan_object: lend pages of an object by offset, to page or to anon.  Errors as above. */
 int uvm_loan_object(struct uvm_object *uo, uint64_t off, uint64_t n, enum uvm_loan_kind kind,
     union uvm_loaned *out);

@@ -133,7 +133,7 @@ void uvm_backoff(unsigned n)
 {
 	const struct timespec nap = {.tv_nsec = 50000};
 
-	if (n < 8)
+	if (n < UVM_BACKOFF_LONG)
 		sched_yield();
 	else
 		nanosleep(&nap, NULL);

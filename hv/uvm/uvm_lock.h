@@ -127,6 +127,7 @@ void uvm_sleep(const void *chan, struct uvm_lock *lk);
 void uvm_wakeup(const void *chan);
 
 /* uvm_backoff: after the n-th failed try-lock (n from 0), wait a little; locks must not be held. */
+#define UVM_BACKOFF_LONG 8u /* from here on it sleeps 50 us */
 void uvm_backoff(unsigned n);
 
 /*

@@ -97,6 +97,17 @@ uint64_t uvm_map_home(const struct uvm_map *map, uint64_t gfn)
 	uvm_panic(__FILE__, __LINE__, "gfn outside the map");
 }
 
+int uvm_map_show(struct uvm_map *map, const struct pmap_extent *ext)
+{
+	size_t done;
+	int error;
+
+	uvm_world_leave();
+	error = map->vm_pmap->pm_ops->pmo_enter(map->vm_pmap, ext, 1, &done);
+	uvm_world_enter();
+	return error == 0 || error == -ESRCH ? error : -ENOTRECOVERABLE;
+}
+
 /* => map locked.  The entry that holds gfn, or the first one after it. */
 static struct uvm_entry *entry_at_or_after(struct uvm_map *map, uint64_t gfn)
 {

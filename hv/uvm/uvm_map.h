@@ -17,14 +17,6 @@
 
 #define UVM_MAP_MAXRANGES 4
 
-enum uvm_break_cause {
-	UVM_BREAK_WRITE,    /* the lender wrote */
-	UVM_BREAK_BORROWER, /* a copy-on-write borrower wrote */
-	UVM_BREAK_FREE,	    /* the owner freed or flushed the page, or is gone */
-	UVM_BREAK_PAGEOUT,  /* the page was paged out */
-	UVM_NBREAKS,
-};
-
 /* Counters only ever grow; they need no lock. */
 struct uvm_mapstats {
 	_Atomic uint64_t ms_loans_made;	    /* pages this guest lent, by uvm_loan */
@@ -146,11 +138,13 @@ int uvm_map_enter_new(struct uvm_map *map, uint64_t gfn, uint64_t n, enum uvm_en
     unsigned flags, struct uvm_entry **ep);
 void uvm_map_entry_ready(struct uvm_map *map, struct uvm_entry *e);
 
-/* uvm_map_unclaim: undo a claim: the entry is as it was. */
-static inline void uvm_map_unclaim(struct uvm_map *map, struct uvm_entry *e)
-{
-	uvm_map_entry_ready(map, e);
-}
+/*
+ * uvm_map_show: have the guest's process map one extent.  Leaves the world meanwhile.
+ * => the pages of the extent belong to busy slots or a busy entry; no locks held
+ * => 0; -ESRCH: the guest is gone; -ENOTRECOVERABLE: its process may have done half of it, so that
+ *    nobody knows what it maps: it must be killed
+ */
+int uvm_map_show(struct uvm_map *map, const struct pmap_extent *ext);
 
 /*
  * uvm_map_claim: find the entry that starts at gfn and make it busy, so that the caller can take

@@ -323,7 +323,6 @@ int uvm_map_discard(struct uvm_map *map, uint64_t gfn, uint64_t n)
 	struct pmap_extent ext = {.gfn = gfn, .npages = n, .kind = PMAP_NONE};
 	struct uvm_lookup ul;
 	struct uvm_amap *am;
-	size_t done;
 	int error;
 
 	if (n == 0 || gfn + n < gfn)
@@ -344,11 +343,8 @@ int uvm_map_discard(struct uvm_map *map, uint64_t gfn, uint64_t n)
 	uvm_map_unlock(&ul);
 	if (error != 0)
 		return error;
-	uvm_world_leave();
-	error = map->vm_pmap->pm_ops->pmo_enter(map->vm_pmap, &ext, 1, &done);
-	uvm_world_enter();
+	error = uvm_map_show(map, &ext);
 	map->vm_stats.ms_broken[UVM_BREAK_FREE] += drop_slots(map, ul.ul_entry, gfn, n, error);
 	uvm_page_reap();
-	/* Some of the pages may have been unmapped, and nobody knows which. */
-	return error == 0 || error == -ESRCH ? error : -ENOTRECOVERABLE;
+	return error;
 }

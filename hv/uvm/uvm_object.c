@@ -6,6 +6,8 @@
 #include "uvm/uvm_alloc.h"
 #include "uvm/uvm_anon.h"
 
+_Atomic uint64_t uvm_object_broken[UVM_NBREAKS];
+
 int uvm_object_init(
     struct uvm_object *uo, const struct uvm_pagerops *ops, struct uvm_store *store, uint64_t npages)
 {
@@ -146,6 +148,8 @@ static int read_cluster(struct uvm_object *uo, uint64_t off, uint64_t n)
 		/* Pages that are busy stay in place; the object lives, the caller refers to it. */
 		uvm_world_leave();
 		error = uo->uo_ops->po_get(uo, off, (unsigned)npages, dst);
+		if (error == -EAGAIN)
+			uvm_backoff(UVM_BACKOFF_LONG);
 		uvm_world_enter();
 		atomic_fetch_add(&uo->uo_reads, 1);
 		if (error == 0)
@@ -232,8 +236,10 @@ int uvm_object_flush(
 		if (error == 0)
 			error = rv;
 		if (rv == 0 && (flags & UVM_FLUSH_FREE) && !(pg->pg_flags & UVM_PG_KEEP) &&
-		    pg->pg_wired == 0)
-			*nbroken += free_page(pg);
+		    pg->pg_wired == 0 && free_page(pg)) {
+			++*nbroken;
+			uvm_object_broken[UVM_BREAK_FREE]++;
+		}
 		off++;
 	}
 	uvm_unlock(&uo->uo_lock);

@@ -13,6 +13,7 @@ struct uvm_pagerops {
 	/*
 	 * Fill pages off .. off + n - 1 (n <= UVM_OBJECT_CLUSTER); dst are their addresses.
 	 * => no locks held; may sleep.  0, or -errno and nothing is kept.  NULL op: zeroes
+	 * => -EAGAIN: not now; it is asked again after a short while
 	 */
 	int (*po_get)(struct uvm_object *, uint64_t off, unsigned n, void *const *dst);
 	/*
@@ -37,6 +38,9 @@ struct uvm_object {
 	_Atomic uint64_t uo_reads;	/* pager calls */
 	_Atomic uint64_t uo_read_pages; /* pages they filled */
 };
+
+/* Loans of objects' pages that were broken, of all objects.  Only ever grow; need no lock. */
+extern _Atomic uint64_t uvm_object_broken[UVM_NBREAKS];
 
 /*
  * uvm_object_init: one reference for the caller; the store's reference is taken over on success.

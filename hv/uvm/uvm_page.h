@@ -76,6 +76,15 @@ struct uvm_page {
 
 TAILQ_HEAD(uvm_pagelist, uvm_page);
 
+/* Why a loan was broken: who lent the page and who borrowed it have different frames since. */
+enum uvm_break_cause {
+	UVM_BREAK_WRITE,    /* the lender wrote */
+	UVM_BREAK_BORROWER, /* a copy-on-write borrower wrote */
+	UVM_BREAK_FREE,	    /* the owner freed or flushed the page, or is gone */
+	UVM_BREAK_PAGEOUT,  /* the page was paged out */
+	UVM_NBREAKS,
+};
+
 extern struct uvm_lock uvm_queues_lock;
 
 struct uvm_store_ops {

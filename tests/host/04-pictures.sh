@@ -163,11 +163,11 @@ test_bad_ranges() {
 }
 
 # The page that the guest shares with the hypervisor is written by both: it is refused.
+# The shared info page can't be frozen: the picture has a copy of it.
 test_wired_page() {
 	launch waiter sleep ms=60000
 	await "$console" "probe: sleeping"
-	expect 1 lombard dump waiter -o "$work/waiter"
-	says "a page of that range is wired" "$err"
+	expect 0 lombard dump waiter -o "$work/waiter"
 	sound
 	expect 0 lombard stop waiter
 }

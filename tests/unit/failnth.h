@@ -27,7 +27,7 @@ struct operation {
 	int (*run)(void);
 	void (*done)(void);
 	void (*before)(void); /* after the scene is set, or NULL */
-	bool may_lose_a;      /* it may answer -ENOTRECOVERABLE: then a must be killed */
+	char may_lose; /* 'a' or 'b': it may answer -ENOTRECOVERABLE: then that one is killed */
 };
 
 /* at_least: so many calls the operation is known to make; it shows that failures happen at all. */

@@ -63,6 +63,8 @@ static bool may_borrow(const struct moffer *of, uint32_t domid)
 static int lend_result(
     struct mguest *mg, uint64_t gfn, uint64_t n, const struct uvm_offer_terms *terms)
 {
+	bool picture = terms->ot_borrower == UVM_DOMID_HOST && terms->ot_kind == UVM_LOAN_TOPAGE;
+
 	if (n == 0 || terms->ot_borrower == mg->domid)
 		return -EINVAL;
 	for (uint64_t i = gfn; i < gfn + n; i++) {
@@ -70,7 +72,7 @@ static int lend_result(
 			return -EFAULT;
 		if (mg->page[i].kind == P_WINDOW && terms->ot_kind == UVM_LOAN_TOANON)
 			return -EINVAL;
-		if (mg->page[i].wired != NULL)
+		if (mg->page[i].wired != NULL && !picture)
 			return -EBUSY;
 	}
 	return 0;

@@ -147,7 +147,10 @@ static void lender_wrote(void)
 
 LvTest(uvm_failures, break_by_lender)
 {
-	fail_each(&(struct operation){.run = lender_writes_the_same, .done = lender_wrote}, 6);
+	fail_each(
+	    &(struct operation){
+		.run = lender_writes_the_same, .done = lender_wrote, .may_lose = 'a'},
+	    6);
 }
 
 static int borrower_writes(void)
@@ -162,7 +165,9 @@ static void borrower_wrote(void)
 
 LvTest(uvm_failures, break_by_borrower)
 {
-	fail_each(&(struct operation){.run = borrower_writes, .done = borrower_wrote}, 3);
+	fail_each(
+	    &(struct operation){.run = borrower_writes, .done = borrower_wrote, .may_lose = 'b'},
+	    3);
 }
 
 static int give_back(void)
@@ -177,7 +182,7 @@ static void given_back(void)
 
 LvTest(uvm_failures, return_of_a_window)
 {
-	fail_each(&(struct operation){.run = give_back, .done = given_back}, 1);
+	fail_each(&(struct operation){.run = give_back, .done = given_back, .may_lose = 'b'}, 1);
 }
 
 static int give_back_cow(void)
@@ -193,7 +198,8 @@ static void given_back_cow(void)
 
 LvTest(uvm_failures, return_of_a_cow_window)
 {
-	fail_each(&(struct operation){.run = give_back_cow, .done = given_back_cow}, 1);
+	fail_each(
+	    &(struct operation){.run = give_back_cow, .done = given_back_cow, .may_lose = 'b'}, 1);
 }
 
 static int recall(void)
@@ -247,7 +253,7 @@ static void discarded(void)
 
 LvTest(uvm_failures, discard)
 {
-	fail_each(&(struct operation){.run = discard, .done = discarded, .may_lose_a = true}, 3);
+	fail_each(&(struct operation){.run = discard, .done = discarded, .may_lose = 'a'}, 3);
 }
 
 static struct uvm_page *wired;
@@ -265,7 +271,7 @@ static void wired_now(void)
 
 LvTest(uvm_failures, wire_of_a_lent_page)
 {
-	fail_each(&(struct operation){.run = wire, .done = wired_now}, 3);
+	fail_each(&(struct operation){.run = wire, .done = wired_now, .may_lose = 'a'}, 3);
 }
 
 static int wire_untouched(void)
@@ -281,7 +287,9 @@ static void wired_untouched(void)
 
 LvTest(uvm_failures, wire_of_a_page_never_touched)
 {
-	fail_each(&(struct operation){.run = wire_untouched, .done = wired_untouched}, 3);
+	fail_each(
+	    &(struct operation){.run = wire_untouched, .done = wired_untouched, .may_lose = 'a'},
+	    3);
 }
 
 static int object_read(void)
@@ -299,7 +307,8 @@ static void object_was_read(void)
 
 LvTest(uvm_failures, read_of_an_object_s_page)
 {
-	fail_each(&(struct operation){.run = object_read, .done = object_was_read}, 5);
+	fail_each(
+	    &(struct operation){.run = object_read, .done = object_was_read, .may_lose = 'a'}, 5);
 }
 
 static union uvm_loaned object_loan;

@@ -147,7 +147,8 @@ static int fail_enter(void)
 	return enter_errors-- > 0 ? -EIO : 0;
 }
 
-LvTest(uvm_fault, break_that_cannot_be_mapped_changes_nothing)
+/* The guest must be killed: nobody knows what it maps.  The ledger's books are as before. */
+LvTest(uvm_fault, break_that_cannot_be_mapped_loses_the_guest)
 {
 	struct uvm_page *old;
 
@@ -155,7 +156,7 @@ LvTest(uvm_fault, break_that_cannot_be_mapped_changes_nothing)
 	old = lv_page(a, 3);
 	enter_errors = 1;
 	a->pmap->sp_fail = fail_enter;
-	LV_FAILS(soft_write(a->map, 3, 0, "x", 1), EIO);
+	LV_FAILS(soft_write(a->map, 3, 0, "x", 1), ENOTRECOVERABLE);
 	cr_assert_eq(lv_page(a, 3), old);
 	cr_assert(guest_holds(a, 3, 103));
 	lv_check();

@@ -185,7 +185,8 @@ LvTest(uvm_gone, borrow_that_cannot_be_undone_leaves_a_guest_to_kill)
 	cr_assert(guest_holds(a, 0, 7));
 }
 
-LvTest(uvm_gone, return_that_cannot_unmap_changes_nothing)
+/* Nobody knows what b still maps: it must be killed, and until then the loan goes on. */
+LvTest(uvm_gone, return_that_cannot_unmap_loses_the_borrower)
 {
 	struct guest *a = lv_guest(4, 4), *b = lv_guest(4, 4);
 	uint64_t id;
@@ -194,10 +195,12 @@ LvTest(uvm_gone, return_that_cannot_unmap_changes_nothing)
 	id = lv_lend(a, 0, 1, UVM_LOAN_TOPAGE, 2);
 	LV_OK(uvm_ledger_borrow(b->map, id, 0, 1, 4));
 	b->pmap->sp_fail = fail_always;
-	LV_FAILS(uvm_ledger_return(b->map, 4), EIO);
+	LV_FAILS(uvm_ledger_return(b->map, 4), ENOTRECOVERABLE);
 	b->pmap->sp_fail = NULL;
-	cr_assert(guest_holds(b, 4, 7));
-	LV_OK(uvm_ledger_return(b->map, 4));
+	LV_FAILS(uvm_ledger_return(b->map, 4), EBUSY);
+	lv_check();
+	lv_kill(b);
+	cr_assert(guest_holds(a, 0, 7));
 }
 
 /* An object's last user goes while its pages are lent. */

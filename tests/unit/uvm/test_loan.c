@@ -328,3 +328,24 @@ LvDeath(uvm_loan_death, loan_again_of_a_page_not_on_loan, "uvm_page_loans")
 	l.page = lv_page(a, 0);
 	uvm_loan_again(&l, 1, UVM_LOAN_TOPAGE, &again);
 }
+
+/* The host's picture of a range with a wired page has a copy of it, which goes with the loan. */
+LvTest(uvm_loan, picture_of_a_wired_page_is_a_copy)
+{
+	struct guest *g = lv_guest(8, 8);
+	union uvm_loaned loans[3];
+	struct uvm_page *wired;
+
+	for (uint64_t i = 0; i < 3; i++)
+		LV_OK(guest_fill(g, i, (unsigned)i + 1));
+	LV_OK(uvm_map_wire(g->map, 1, &wired));
+	LV_FAILS(uvm_loan(g->map, 0, 3, UVM_LOAN_TOPAGE, loans), EBUSY);
+	LV_OK(uvm_loan_picture(g->map, 0, 3, loans));
+	cr_assert_neq(loans[1].page, wired);
+	cr_assert_eq(g->map->vm_stats.ms_copied, 1);
+	LV_OK(guest_fill(g, 1, 9));
+	cr_assert_eq(
+	    memcmp(uvm_page_kva(loans[1].page), uvm_page_kva(wired), UVM_PAGE_SIZE) != 0, 1);
+	uvm_unloan(loans, 3, UVM_LOAN_TOPAGE);
+	uvm_map_unwire(g->map, wired);
+}

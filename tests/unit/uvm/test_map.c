@@ -99,7 +99,7 @@ LvTest(uvm_map, claim_takes_borrowed_entries_by_their_start_once)
 	LV_OK(uvm_map_claim(a->map, 10, &claimed));
 	cr_assert_eq(claimed, e);
 	LV_FAILS(uvm_map_claim(a->map, 10, &claimed), EBUSY);
-	uvm_map_unclaim(a->map, e);
+	uvm_map_entry_ready(a->map, e);
 	LV_OK(uvm_map_claim(a->map, 10, &claimed));
 	uvm_map_remove(a->map, e);
 	LV_FAILS(uvm_map_claim(a->map, 10, &claimed), ENOENT);
