@@ -23,10 +23,20 @@ static uint64_t pattern(uint64_t word)
 	return (word + 1) * 0x9e3779b97f4a7c15ULL;
 }
 
+/* The read maps the page for reading, so that the write is one that the mapping does not allow. */
+static void read_and_write(volatile uint64_t *p, uint32_t pages)
+{
+	for (uint32_t i = 0; i < pages; i++) {
+		uint64_t word = p[i * WORDS_PER_PAGE];
+
+		p[i * WORDS_PER_PAGE] = ~word;
+	}
+}
+
 /*
  * Lend pages=N with a pattern and tag=N to=DOMID (else anyone); then wait, or with write=1 write
- * into all of them over and over, for seconds=S (0: for ever); then recall.  pause=S: before that,
- * read them all, so that they are mapped again, and wait.
+ * into all of them over and over, for seconds=S (0: for ever); then recall.  With pause=S wait
+ * before the first write, and let each page's first write come right behind a read.
  */
 static void lend_wait(int argc, char **argv)
 {
@@ -45,11 +55,9 @@ static void lend_wait(int argc, char **argv)
 	expect(2, "lend", loan_lend(p, pages, to, kind, arg_need(argc, argv, "tag"), &id), 0);
 	printf("probe: lent id=%llu gfn=%llu pages=%u\n", (unsigned long long)id,
 	    (unsigned long long)p / PAGE_SIZE, pages);
-	if (pause != 0) {
-		xxh64(p, pages * PAGE_SIZE);
-		puts("probe: read them");
-		time_sleep(pause * SECOND);
-	}
+	time_sleep(pause * SECOND);
+	if (writing && pause != 0)
+		read_and_write(p, pages);
 	while (!passed(deadline)) {
 		if (writing)
 			memset(p, (int)++rounds, pages * PAGE_SIZE);

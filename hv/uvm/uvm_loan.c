@@ -159,7 +159,7 @@ static int lend_anon_to_page(struct lending *ln, struct uvm_lookup *ul, struct u
 {
 	struct uvm_object *uo;
 	struct uvm_page *pg;
-	int error;
+	int error = 0;
 
 	if (lend_in_batch(ln, an, &error) && error == 0)
 		return want_protected(ln, ul, ln->ln_out->page);
