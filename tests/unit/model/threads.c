@@ -148,7 +148,9 @@ static void w_lend(struct worker *w)
 	while (n < most && gfn + n < PAGES && w->mg.page[gfn + n].kind != P_NONE) {
 		if (w->mg.page[gfn + n].kind == P_WINDOW)
 			terms.ot_kind = UVM_LOAN_TOPAGE;
-		if (w->mg.page[gfn + n].wired != NULL)
+		/* For the host, wired pages are copied. */
+		if (w->mg.page[gfn + n].wired != NULL &&
+		    (terms.ot_borrower != UVM_DOMID_HOST || terms.ot_kind == UVM_LOAN_TOANON))
 			wanted = -EBUSY;
 		n++;
 	}
