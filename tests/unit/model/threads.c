@@ -143,20 +143,21 @@ static void w_lend(struct worker *w)
 	uint64_t gfn = rng_below(&w->rng, PAGES), n = 0, most = 1 + rng_below(&w->rng, MAXLEND);
 	struct uvm_offer_terms terms = {.ot_borrower = w_borrower(w),
 	    .ot_kind = rng_once_in(&w->rng, 2) ? UVM_LOAN_TOPAGE : UVM_LOAN_TOANON};
+	bool wired = false;
 	int error, wanted = 0;
 
 	while (n < most && gfn + n < PAGES && w->mg.page[gfn + n].kind != P_NONE) {
 		if (w->mg.page[gfn + n].kind == P_WINDOW)
 			terms.ot_kind = UVM_LOAN_TOPAGE;
-		/* For the host, wired pages are copied. */
-		if (w->mg.page[gfn + n].wired != NULL &&
-		    (terms.ot_borrower != UVM_DOMID_HOST || terms.ot_kind == UVM_LOAN_TOANON))
-			wanted = -EBUSY;
+		wired |= w->mg.page[gfn + n].wired != NULL;
 		n++;
 	}
 	if (*slot != 0 || n == 0)
 		return;
 	terms.ot_tag = hash(bytes_of(&w->mg, gfn), n * UVM_PAGE_SIZE, 0);
+	/* For the host, which only looks, wired pages are copied. */
+	if (wired && (terms.ot_borrower != UVM_DOMID_HOST || terms.ot_kind == UVM_LOAN_TOANON))
+		wanted = -EBUSY;
 	error = uvm_ledger_lend(w->mg.g.map, gfn, n, &terms, slot);
 	if (error != wanted)
 		complain(w->mg.domid, "lend", gfn, error);
