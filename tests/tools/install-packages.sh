@@ -20,8 +20,10 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # the names are to be split
 # The lists of a fresh machine may be missing or old: refresh them only if the first try fails.
 apt-get install -y --no-install-recommends $missing >/dev/null 2>&1 || {
 	apt-get update -qq
+	# shellcheck disable=SC2086
 	apt-get install -y --no-install-recommends $missing >/dev/null
 }

@@ -6,7 +6,7 @@
 #
 # A stage is a make target whose last line says `N passed, N failed, N skipped`.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 
 stages=("${@:-check-unit check-threads check-host}")
 read -ra stages <<<"${stages[*]}"

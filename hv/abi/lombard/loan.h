@@ -30,8 +30,8 @@
  * bind it with EVTCHNOP_bind_virq.  Xen's VIRQ_ARCH_0. */
 #define LOMBARD_VIRQ_LOAN 16
 
-#define LOAN_DOMID_HOST 0       /* lender of host files; borrower of dumps */
-#define LOAN_DOMID_ANY 0x7ffeU  /* as borrower: any guest of the cell may borrow */
+#define LOAN_DOMID_HOST 0	  /* lender of host files; borrower of dumps */
+#define LOAN_DOMID_ANY 0x7ffeU	  /* as borrower: any guest of the cell may borrow */
 #define LOAN_MAX_PAGES (1U << 20) /* most pages in one lend or borrow: 4 GiB */
 
 /* Kinds of loan: what the borrower may do with it. */
@@ -42,8 +42,8 @@
 #define LOANOP_info 0
 struct loan_info {
 	uint32_t abi_version;  /* [out] LOMBARD_ABI_VERSION */
-	uint16_t domid;        /* [out] the caller's */
-	uint16_t pad;          /* [out] 0 */
+	uint16_t domid;	       /* [out] the caller's */
+	uint16_t pad;	       /* [out] 0 */
 	uint64_t ram_pages;    /* [out] RAM is gfn 0 .. ram_pages - 1 */
 	uint64_t window_gfn;   /* [out] borrowed pages are mapped in window_gfn .. */
 	uint64_t window_pages; /* [out] .. window_gfn + window_pages - 1 */
@@ -58,12 +58,12 @@ struct loan_info {
  */
 #define LOANOP_lend 1
 struct loan_lend {
-	uint64_t gfn;      /* [in] first page */
+	uint64_t gfn;	   /* [in] first page */
 	uint32_t nr_pages; /* [in] 1 .. LOAN_MAX_PAGES */
-	uint16_t domid;    /* [in] borrower, or LOAN_DOMID_ANY; LOAN_DOMID_HOST for a host program */
-	uint16_t kind;     /* [in] LOAN_TO_PAGE or LOAN_TO_ANON */
-	uint64_t tag;      /* [in] shown to the borrower, never interpreted */
-	uint64_t id;       /* [out] the loan's number: unique in the cell, never reused, not 0 */
+	uint16_t domid; /* [in] borrower, or LOAN_DOMID_ANY; LOAN_DOMID_HOST for a host program */
+	uint16_t kind;	/* [in] LOAN_TO_PAGE or LOAN_TO_ANON */
+	uint64_t tag;	/* [in] shown to the borrower, never interpreted */
+	uint64_t id;	/* [out] the loan's number: unique in the cell, never reused, not 0 */
 };
 
 /*
@@ -73,9 +73,9 @@ struct loan_lend {
  */
 #define LOANOP_borrow 2
 struct loan_borrow {
-	uint64_t id;       /* [in] */
-	uint64_t gfn;      /* [in] first page of the new window, inside the window area */
-	uint32_t first;    /* [in] first page within the loan */
+	uint64_t id;	   /* [in] */
+	uint64_t gfn;	   /* [in] first page of the new window, inside the window area */
+	uint32_t first;	   /* [in] first page within the loan */
 	uint32_t nr_pages; /* [in] pages to map */
 };
 
@@ -104,15 +104,15 @@ struct loan_recall {
 #define LOANOP_query 5
 #define LOANOP_next 6
 struct loan_query {
-	uint64_t id;       /* [in] (for next: search above this number) [out] the loan's number */
-	uint64_t tag;      /* [out] the lender's */
-	uint64_t bytes;    /* [out] nr_pages * 4096, or a lent file's length */
+	uint64_t id;	   /* [in] (for next: search above this number) [out] the loan's number */
+	uint64_t tag;	   /* [out] the lender's */
+	uint64_t bytes;	   /* [out] nr_pages * 4096, or a lent file's length */
 	uint32_t nr_pages; /* [out] */
 	uint32_t windows;  /* [out] windows borrowed and not returned */
 	uint16_t lender;   /* [out] domid */
 	uint16_t borrower; /* [out] domid or LOAN_DOMID_ANY */
-	uint16_t kind;     /* [out] LOAN_TO_PAGE or LOAN_TO_ANON */
-	uint16_t pad;      /* [out] 0 */
+	uint16_t kind;	   /* [out] LOAN_TO_PAGE or LOAN_TO_ANON */
+	uint16_t pad;	   /* [out] 0 */
 };
 
 /*
@@ -121,12 +121,13 @@ struct loan_query {
  */
 #define LOANOP_discard 7
 struct loan_discard {
-	uint64_t gfn;      /* [in] first page, of the caller's RAM */
+	uint64_t gfn;	   /* [in] first page, of the caller's RAM */
 	uint32_t nr_pages; /* [in] */
-	uint32_t pad;      /* [in] 0 */
+	uint32_t pad;	   /* [in] 0 */
 };
 
 /* guest_op(cmd, value): what Xen has no number for.  rdi = GUESTOP_*, rsi = the value itself. */
-#define GUESTOP_exit_status 0 /* the exit status `lombard run` reports at SHUTDOWN_poweroff, 0..255 */
+#define GUESTOP_exit_status                                                                        \
+	0 /* the exit status `lombard run` reports at SHUTDOWN_poweroff, 0..255 */
 
 #endif
