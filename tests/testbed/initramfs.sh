@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The whole system inside a testbed, as one cpio archive.
+#
+#   initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS
+#
+# It holds a userland of busybox and bash, the programs of BUILD/bin (build/release), the guests'
+# images, the scripts that test, the kernel's KVM modules, and the libraries that all of it needs.
+# SETTINGS is a file with variables for init.sh.
+set -u
+export LC_ALL=C
+
+usage='usage: initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS'
+out=$(realpath -m "${1:?$usage}")
+kernel=${2:?$usage}
+build=${3:?$usage}
+guests=${4:?$usage}
+settings=${5:?$usage}
+root=$(cd "${0%/*}/../.." && pwd)
+ours=lombard # where the scripts lie inside, as they do in the repository
+
+die() {
+	printf 'initramfs.sh: %s\n' "$*" >&2
+	exit 1
+}
+
+# Where the loader finds it outside, it lies inside.
+add_libraries() {
+	local word
+	for word in $(ldd "$1" 2>/dev/null); do
+		[[ $word != /* ]] || [ -e "$tree$word" ] || install -D "$word" "$tree$word"
+	done
+}
+
+# add_program FILE [PLACE]
+add_program() {
+	install -D "$1" "$tree${2:-$1}" || die "$1 is missing"
+	add_libraries "$1"
+}
+
+add_userland() {
+	mkdir -p "$tree"/{dev,proc,sys,tmp,run,root,results,bin,sbin,usr/bin,usr/sbin}
+	add_program "$(command -v busybox)" /bin/busybox
+	add_program /bin/bash
+	add_program "$(command -v xxhsum)" /usr/bin/xxhsum
+	install -D -m 644 /usr/share/common-licenses/GPL-3 \
+		"$tree/usr/share/common-licenses/GPL-3" || die "there is no text to count"
+	printf 'root:x:0:0:root:/root:/bin/bash\n' >"$tree/etc/passwd"
+	printf 'root:x:0:\n' >"$tree/etc/group"
+}
+
+# Unit tests with a place here are those of the code that speaks to the kernel.
+add_programs() {
+	local file place
+	while read -r file; do
+		place=${file#"$build"/bin/}
+		case $place in
+		unit/vmm/* | [!u]* | u[!n]*) add_program "$file" "/$ours/build/release/bin/$place" ;;
+		esac
+	done < <(find "$build/bin" -type f -perm -u+x)
+	install -D -t "$tree/$ours/build/guest" "$guests"/*.elf || die "no guests in $guests"
+}
+
+add_scripts() {
+	local file
+	for file in "$root"/tests/{host,tools,testbed}/*.sh "$root"/host-tools/*.sh; do
+		install -D "$file" "$tree/$ours/${file#"$root"/}"
+	done
+	install -D -m 644 "$settings" "$tree/$ours/settings"
+	install "$root/tests/testbed/init.sh" "$tree/init"
+}
+
+tree=$(mktemp -d) || exit 1
+trap 'rm -rf "$tree"' EXIT
+mkdir "$tree/etc"
+add_userland
+add_programs
+add_scripts
+install -D -m 644 -t "$tree/modules" "$kernel"/modules/*.ko || die "no modules in $kernel"
+(cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$out" || die "no archive"

@@ -1,0 +1,107 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The two machines that have nested paging in software.  For each vendor V:
+#
+#   machine_packages_V
+#   machine_V DIR KERNEL-DIR LIMIT   run DIR/initramfs.cpio: console to descriptor 3, results to
+#                                    DIR/results.tar.gz, the machine's own words to standard output;
+#                                    ends when it is switched off, or with status 137 after LIMIT s
+#   machine_shell_V DIR KERNEL-DIR   the same with the console on the terminal
+#
+# Times inside mean little.  What counts is that every second-level entry is walked, and its
+# violations reported, as AMD's and Intel's manuals say.
+
+kernel_arguments='console=ttyS0 panic=-1 loglevel=5 mitigations=off'
+
+# ---- AMD nested paging: QEMU's software SVM ----
+
+machine_packages_npt='qemu-system-x86 seabios'
+
+# qemu DIR KERNEL-DIR LIMIT ARGUMENT...
+qemu() {
+	local dir=$1 kernel=$2 limit=$3
+	shift 3
+	timeout --foreground --signal=KILL "$limit" qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu max,+svm,+npt -smp 2 -m 1024 \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-monitor "unix:$dir/monitor,server=on,wait=off" \
+		-kernel "$kernel/vmlinux" -initrd "$dir/initramfs.cpio" -append "$kernel_arguments" "$@"
+}
+
+machine_npt() {
+	qemu "$@" -serial file:/dev/fd/3 -serial "file:$1/results.tar.gz" </dev/null
+}
+
+machine_shell_npt() {
+	qemu "$1" "$2" infinity -serial mon:stdio -serial "file:$1/results.tar.gz"
+}
+
+# ---- Intel EPT: Bochs' software VMX ----
+
+machine_packages_ept='bochs bochs-term bochsbios vgabios xorriso isolinux syslinux-common bsdutils'
+
+# Bochs' timers run in its own time; what the kernel would measure of them is told instead.
+bochs_arguments="$kernel_arguments nokaslr lpj=1000000 tsc=reliable no_timer_check"
+
+bochs_cd() {
+	local dir=$1 kernel=$2
+	rm -rf "$dir/cd"
+	mkdir "$dir/cd"
+	cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 "$dir/cd"
+	cp "$kernel/vmlinuz" "$dir/cd"
+	gzip -1 <"$dir/initramfs.cpio" >"$dir/cd/initrd.gz"
+	cat >"$dir/cd/isolinux.cfg" <<-END
+		default linux
+		label linux
+		kernel vmlinuz
+		append initrd=initrd.gz $bochs_arguments
+	END
+	xorriso -as mkisofs -quiet -o "$dir/cd.iso" -b isolinux.bin -c boot.cat -no-emul-boot \
+		-boot-load-size 4 -boot-info-table "$dir/cd" 2>/dev/null
+}
+
+# bochs_config DIR COM1
+bochs_config() {
+	cat >"$1/bochsrc" <<-END
+		config_interface: textconfig
+		display_library: term
+		cpu: model=corei7_skylake_x, count=1, ips=50000000
+		memory: guest=1024, host=1024
+		romimage: file=/usr/share/bochs/BIOS-bochs-latest
+		vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+		ata0-master: type=cdrom, path=$1/cd.iso, status=inserted
+		boot: cdrom
+		com1: enabled=1, $2
+		com2: enabled=1, mode=file, dev=$1/results.tar.gz
+		clock: sync=none
+		log: $1/bochs.log
+		panic: action=fatal
+		error: action=report
+		info: action=ignore
+		debug: action=ignore
+	END
+	echo c >"$1/bochs.commands"
+}
+
+# Its only text display wants a terminal of its own, though nothing is to be seen there.
+bochs_on_a_terminal() {
+	local dir=$1 limit=$2
+	script -qfec "stty rows 25 cols 80; exec timeout --foreground --signal=KILL $limit \
+		bochs -q -f '$dir/bochsrc' -rc '$dir/bochs.commands'" "$dir/bochs.screen" >/dev/null
+}
+
+machine_ept() {
+	local dir=$1 kernel=$2 limit=$3
+	bochs_cd "$dir" "$kernel" || return 1
+	bochs_config "$dir" "mode=file, dev=/dev/fd/3"
+	bochs_on_a_terminal "$dir" "$limit" </dev/null
+}
+
+machine_shell_ept() {
+	local dir=$1 kernel=$2 saved
+	bochs_cd "$dir" "$kernel" || return 1
+	bochs_config "$dir" "mode=term, dev=$(tty)"
+	saved=$(stty -g)
+	bochs_on_a_terminal "$dir" infinity </dev/null
+	stty "$saved"
+}

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+#   make check-npt       KVM's tests on AMD nested paging (QEMU's software SVM), on two kernels
+#   make check-ept       the quick ones on Intel EPT (Bochs' software VMX)
+#                        ONE=NAME runs one test by name; KERNELS= picks others
+#   make shell-npt shell-ept   a shell in there
+#
+# tests/testbed/run.sh has more to offer.
+
+TESTBED      := tests/testbed/run.sh --build $(B) --guests $(GUEST_B)
+TESTBED_NEED := $(addprefix $(B)/bin/,$(BIN_PROGS) $(HOST_PROGS) $(filter unit/test_vmm%,$(UNIT_TESTS))) $(ALL)
+NPT_KERNELS   = $(or $(KERNELS),6.1 6.12)
+EPT_KERNELS   = $(or $(KERNELS),6.1)
+
+.PHONY: check-npt check-ept shell-npt shell-ept
+check-npt: $(TESTBED_NEED)
+	$(Q)$(TESTBED) --vendor npt $(NPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
+
+check-ept: $(TESTBED_NEED)
+	$(Q)$(TESTBED) --vendor ept $(EPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
+
+shell-npt: $(TESTBED_NEED)
+	$(Q)$(TESTBED) --vendor npt --kernel $(firstword $(NPT_KERNELS)) --shell
+
+shell-ept: $(TESTBED_NEED)
+	$(Q)$(TESTBED) --vendor ept --kernel $(firstword $(EPT_KERNELS)) --shell

@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What is run inside a testbed.  A line for each test: ok, FAIL or SKIP, its name, and why.
+#
+#   suite.sh npt        all there is
+#   suite.sh ept        what fits into a quarter of an hour there
+#   suite.sh NAME       one: main-job, unit, FILE or FILE/TEST of tests/host, violations[/TEST]
+#   suite.sh list       the names
+set -u
+cd "${0%/*}/../.." || exit 1
+export LC_ALL=C TERM=dumb
+
+bin=build/release/bin
+status=0
+
+# one NAME COMMAND...: a whole program as one test; its output is shown.
+one() {
+	local name=$1 result
+	shift
+	"$@" </dev/null
+	result=$?
+	if [ "$result" = 0 ]; then
+		echo "ok $name"
+	else
+		echo "FAIL $name: status $result"
+		status=1
+	fi
+}
+
+# file PATH TEST...: a file of host tests.  One that breaks off without a word has failed, too.
+file() {
+	local result path=$1 name=${1##*/}
+	shift
+	"$path" "$@"
+	result=$?
+	[ "$result" -le 1 ] || echo "FAIL ${name%.sh}: it ended with status $result"
+	[ "$result" = 0 ] || status=1
+}
+
+# Unit tests of the code that speaks to the kernel; where Criterion's words are for people.
+unit() {
+	local program
+	for program in "$bin"/unit/vmm/*; do
+		[ ! -x "$program" ] || one "unit/${program##*/}" "$program" --short-filename \
+			"--xml=$TESTBED_RESULTS/${program##*/}.xml"
+	done
+}
+
+# FILE [LOG]: the main job; without FILE it takes its own, a small one and one of 100 MB.
+main_job() { one main-job host-tools/main-job.sh "$bin" build/guest "$@"; }
+
+violations() { file tests/testbed/violations.sh "$@"; }
+
+host() { tests/tools/run-host.sh "$PWD/build/release" </dev/null || status=1; }
+
+list() {
+	local path
+	printf '%s\n' main-job unit violations
+	for path in tests/host/[0-9]*.sh; do
+		path=${path##*/}
+		echo "${path%.sh}"
+	done
+}
+
+# by_name NAME
+by_name() {
+	local path=tests/host/${1%%/*}.sh test=()
+	[[ $1 != */* ]] || test=("${1#*/}")
+	case $1 in
+	main-job) main_job ;;
+	unit) unit ;;
+	violations | violations/*) violations "${test[@]}" ;;
+	*)
+		if [ -x "$path" ]; then
+			file "$path" "${test[@]}"
+		else
+			echo "FAIL $1: there is no such test; suite.sh list shows all"
+			status=1
+		fi
+		;;
+	esac
+}
+
+case ${1:?usage: suite.sh npt|ept|NAME|list} in
+list) list ;;
+npt)
+	violations
+	unit
+	host
+	main_job
+	;;
+ept)
+	violations
+	by_name 01-abi/hello
+	by_name 02-loans
+	main_job /usr/share/common-licenses/GPL-3
+	;;
+*) by_name "$1" ;;
+esac
+exit "$status"
