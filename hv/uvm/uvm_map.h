@@ -185,8 +185,10 @@ bool uvm_map_inside(const struct uvm_map *map, uint64_t gfn, uint64_t n);
  * => looked up (map and amap locked).  0 and *anp (NULL: never touched), or -errno
  * => *ur remembers what the store said about the pages around; zero it after each lookup
  */
+#define UVM_RESIDENCY_RUN 512u
 struct uvm_residency {
 	uint64_t ur_from, ur_first, ur_end; /* asked for [from, end): resident are [first, end) */
+	uint64_t ur_framed[UVM_RESIDENCY_RUN / 64]; /* from ur_from on: has a frame */
 };
 int uvm_map_learn_page(
     struct uvm_lookup *ul, uint64_t gfn, struct uvm_residency *ur, struct uvm_anon **anp);

@@ -4,43 +4,52 @@
  * again after loans, wiring it, giving it up.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "uvm/uvm_fault.h"
 #include "uvm/uvm_map.h"
 
-/* Most pages to ask a store about at once: it walks them. */
-#define RESIDENCY_RUN 4096u
-
-/* => looked up.  Is the home page of gfn memory that the guest touched?  Asks the store in runs. */
-static int resident(struct uvm_lookup *ul, uint64_t gfn, struct uvm_residency *ur, bool *yes)
+/*
+ * Ask the store about the pages from home on.  What has a frame is not unlearned, and a frame that
+ * is just being freed gives its memory back before it goes: so both questions must be asked in one
+ * breath, or memory on its way out would be taken for the guest's.
+ */
+static int look(struct uvm_store *st, uint64_t home, uint64_t n, struct uvm_residency *ur)
 {
-	struct uvm_store *st = ul->ul_map->vm_store;
-	uint64_t home = uvm_map_home(ul->ul_map, gfn), n = ul->ul_entry->me_end - gfn, first, len;
+	uint64_t first, len;
+	int error;
+
+	memset(ur, 0, sizeof(*ur));
+	if (n > UVM_RESIDENCY_RUN)
+		n = UVM_RESIDENCY_RUN;
+	uvm_lock(&st->st_lock);
+	error = st->st_ops->so_resident(st, home, n, &first, &len);
+	if (error == 0) {
+		ur->ur_from = home;
+		ur->ur_first = len > 0 ? first : home + n;
+		ur->ur_end = len > 0 ? first + len : home + n;
+		for (uint64_t i = ur->ur_first; i < ur->ur_end; i++)
+			if (uvm_ptab_get(&st->st_frames, i) != NULL)
+				ur->ur_framed[(i - home) / 64] |= (uint64_t)1 << ((i - home) % 64);
+	}
+	uvm_unlock(&st->st_lock);
+	return error;
+}
+
+/* => looked up.  Is the home page of gfn memory that the guest touched and no frame describes? */
+static int unlearned(struct uvm_lookup *ul, uint64_t gfn, struct uvm_residency *ur, bool *yes)
+{
+	uint64_t home = uvm_map_home(ul->ul_map, gfn), i;
 	int error;
 
 	if (home < ur->ur_from || home >= ur->ur_end) {
-		if (n > RESIDENCY_RUN)
-			n = RESIDENCY_RUN;
-		error = st->st_ops->so_resident(st, home, n, &first, &len);
+		error = look(ul->ul_map->vm_store, home, ul->ul_entry->me_end - gfn, ur);
 		if (error != 0)
 			return error;
-		ur->ur_from = home;
-		ur->ur_first = len > 0 ? first : home + n;
-		ur->ur_end = len > 0 ? first + len : ur->ur_first;
 	}
-	*yes = home >= ur->ur_first;
+	i = home - ur->ur_from;
+	*yes = home >= ur->ur_first && !(ur->ur_framed[i / 64] >> (i % 64) & 1);
 	return 0;
-}
-
-/* A page of the store that some other frame already describes is not the guest's any more. */
-static bool described(struct uvm_store *st, uint64_t index)
-{
-	void *pg;
-
-	uvm_lock(&st->st_lock);
-	pg = uvm_ptab_get(&st->st_frames, index);
-	uvm_unlock(&st->st_lock);
-	return pg != NULL;
 }
 
 int uvm_map_learn_page(
@@ -57,8 +66,8 @@ int uvm_map_learn_page(
 	if (*anp != NULL || !(e->me_flags & UVM_ENTRY_RAM))
 		return 0;
 	home = uvm_map_home(ul->ul_map, gfn);
-	error = resident(ul, gfn, ur, &yes);
-	if (error != 0 || !yes || described(st, home))
+	error = unlearned(ul, gfn, ur, &yes);
+	if (error != 0 || !yes)
 		return error;
 
 	*anp = uvm_anon_alloc();
@@ -288,12 +297,10 @@ static int claim_slots(struct uvm_amap *am, uint64_t slot, uint64_t n)
 static void punch_unlearned(struct uvm_lookup *ul, uint64_t gfn, struct uvm_residency *ur)
 {
 	struct uvm_store *st = ul->ul_map->vm_store;
-	uint64_t home = uvm_map_home(ul->ul_map, gfn);
 	bool yes = false;
 
-	if ((ul->ul_entry->me_flags & UVM_ENTRY_RAM) && resident(ul, gfn, ur, &yes) == 0 && yes &&
-	    !described(st, home))
-		(void)st->st_ops->so_punch(st, home, 1);
+	if ((ul->ul_entry->me_flags & UVM_ENTRY_RAM) && unlearned(ul, gfn, ur, &yes) == 0 && yes)
+		(void)st->st_ops->so_punch(st, uvm_map_home(ul->ul_map, gfn), 1);
 }
 
 /* Nothing is mapped there any more (or error): let the slots go, and what is in them. */

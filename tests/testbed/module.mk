@@ -7,8 +7,11 @@
 #
 # tests/testbed/run.sh has more to offer.
 
+PROGS        += testbed/hold
+testbed/hold_SRCS := tests/testbed/hold.c
+
 TESTBED      := tests/testbed/run.sh --build $(B) --guests $(GUEST_B)
-TESTBED_NEED := $(addprefix $(B)/bin/,$(BIN_PROGS) $(HOST_PROGS) $(filter unit/test_vmm%,$(UNIT_TESTS))) $(ALL)
+TESTBED_NEED := $(addprefix $(B)/bin/,$(BIN_PROGS) $(HOST_PROGS) testbed/hold $(filter unit/vmm/%,$(UNIT_TESTS))) $(ALL)
 NPT_KERNELS   = $(or $(KERNELS),6.1 6.12)
 EPT_KERNELS   = $(or $(KERNELS),6.1)
 
