@@ -3,6 +3,8 @@
 #   make check-unit      unit tests and model, with ASan and UBSan (STEPS=, SEED= for the model)
 #   make check-threads   the threaded ones, with TSan (SECONDS= each)
 #
+#   make check-night     the same and check-host, for hours
+#
 # A new tests/unit/*/test_*.c is picked up by itself.  tests/unit/uvm gets the core on the soft pmap;
 # elsewhere its first lines say what to link: /* links: hv/lib/x.c hv/lib/y.c */ and perhaps
 # /* pkgs: jansson */ (pkg-config names).
@@ -40,7 +42,13 @@ unit/stress_lock_SRCS := tests/unit/stress/stress_lock.c hv/uvm/uvm_lock.c
 
 $(B)/tests/unit/%.o: CPPFLAGS += -Itests/unit
 
-.PHONY: check-unit check-threads unit-run threads-run
+.PHONY: check-unit check-threads check-night unit-run threads-run
+# What takes hours: ten million steps of the model, long threads, every single failing call.
+check-night:
+	$(Q)$(MAKE) --no-print-directory check-unit STEPS=10000000
+	$(Q)$(MAKE) --no-print-directory check-threads SECONDS=600
+	$(Q)HOST_EVERY=1 $(MAKE) --no-print-directory check-host
+
 check-unit:
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan unit-run
 
