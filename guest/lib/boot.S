@@ -13,7 +13,7 @@
 #define CR4_BITS 0x620      /* PAE OSFXSR OSXMMEXCPT */
 #define MSR_EFER 0xc0000080
 #define EFER_LME 0x100
-#define RFLAGS_USER 0x2 /* IOPL 0, interrupts off */
+#define RFLAGS_USER 0x202 /* IOPL 0; interrupts on: none comes, but some hosts' timers wait for it */
 #define TSS_SIZE 104 /* without the bitmap */
 #define CPUID_TIMING 0x40000010
 

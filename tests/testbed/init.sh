@@ -96,6 +96,7 @@ run_command() {
 	echo "testbed: the end, status $status"
 }
 
+echo "<3>testbed: the start" >/dev/kmsg
 load_kvm
 if [ "${#command[@]}" = 0 ]; then
 	run_shell
