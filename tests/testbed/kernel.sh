@@ -30,6 +30,7 @@ newest() {
 	local series=${1//./\\.} all best
 	all=$(apt-cache search --names-only "^linux-image-$series\.[0-9].*-cloud-amd64(-unsigned)?\$") || return
 	all=$(awk '{ print $1 }' <<<"$all")
+	# shellcheck disable=SC2001 # at the end of each line, not anywhere
 	best=$(sed 's/-unsigned$//' <<<"$all" | sort -V | tail -n 1)
 	grep -x -m1 -e "$best" <<<"$all" || grep -x -m1 -e "$best-unsigned" <<<"$all"
 }
