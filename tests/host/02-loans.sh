@@ -20,7 +20,7 @@ lent_to_several() {
 	local n consoles=()
 	launch_lender "$2" tag=1 pages=64 "kind=$1" write=1
 	for n in 1 2 3; do
-		launch "$2-b$n" borrow-verify tag=1 seconds=2
+		launch "$2-b$n" borrow-verify tag=1 "seconds=$((2 * scale))"
 		consoles+=("$console")
 	done
 	for n in 1 2 3; do
@@ -43,8 +43,8 @@ test_to_page() { lent_to_several 1 page; }
 test_to_anon() { lent_to_several 2 anon; }
 
 test_lender_ends_first() {
-	launch_lender short tag=2 pages=32 write=1 seconds=1
-	launch patient borrow-verify tag=2 seconds=3
+	launch_lender short tag=2 pages=32 write=1 "seconds=$((1 * scale))"
+	launch patient borrow-verify tag=2 "seconds=$((3 * scale))"
 	await "$console" "probe: borrowed*"
 	await_end short 0
 	sound
@@ -54,7 +54,7 @@ test_lender_ends_first() {
 # A guest that breaks a rule is stopped; nobody else notices.
 rule_broken() {
 	launch_lender "$1-lender" tag=3 pages=8
-	launch "$1-other" borrow-verify tag=3 seconds=2
+	launch "$1-other" borrow-verify tag=3 "seconds=$((2 * scale))"
 	await "$console" "probe: borrowed*"
 	launch "$1-culprit" "$1" tag=3
 	await_end "$1-culprit" 125
@@ -89,9 +89,9 @@ test_bad_borrow() {
 
 test_many_rounds() {
 	local n
-	launch loop-lender lend-loop tag=5 pages=16 seconds=3
-	launch loop-b1 borrow-loop tag=5 seconds=3
-	launch loop-b2 borrow-loop tag=5 seconds=3
+	launch loop-lender lend-loop tag=5 pages=16 "seconds=$((3 * scale))"
+	launch loop-b1 borrow-loop tag=5 "seconds=$((3 * scale))"
+	launch loop-b2 borrow-loop tag=5 "seconds=$((3 * scale))"
 	for n in 1 2 3 4; do
 		pause 0.5
 		sound
@@ -119,7 +119,7 @@ test_return_and_borrow_again() {
 
 test_cow_borrower_writes() {
 	launch_lender cow-lender tag=7 pages=32 kind=2
-	launch cow-reader borrow-verify tag=7 seconds=2
+	launch cow-reader borrow-verify tag=7 "seconds=$((2 * scale))"
 	await "$console" "probe: borrowed*"
 	launch cow-writer borrow-write tag=7
 	await_end cow-writer 0
@@ -177,7 +177,7 @@ test_zero_range() {
 	await "$console" "probe: sleeping"
 	expect 0 lombard lend --from zero-lender --gfn 0x600 --pages 256 --to any --tag 11
 	for n in 1 2 3; do
-		launch "zero-b$n" borrow-zero tag=11 seconds=5
+		launch "zero-b$n" borrow-zero tag=11 "seconds=$((5 * scale))"
 		pids+=("$vmm_pid")
 		await "$console" "probe: zero pages=256"
 	done

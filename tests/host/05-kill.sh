@@ -89,7 +89,7 @@ test_lender_killed_borrower_reads() {
 		launch "gone$kind" lend-wait tag=2 pages=32 "kind=$kind" write=1
 		victim=$vmm_pid
 		await "$console" "probe: lent id=*"
-		launch "reader$kind" borrow-verify tag=2 seconds=2
+		launch "reader$kind" borrow-verify tag=2 "seconds=$((2 * scale))"
 		await "$console" "probe: borrowed*"
 		kill_vmm "$victim"
 		await_end "gone$kind" 126
@@ -107,7 +107,7 @@ test_orphans() {
 	launch giver lend-wait tag=3 pages=32
 	victim=$vmm_pid
 	await "$console" "probe: lent id=*"
-	launch heir borrow-verify tag=3 seconds=2
+	launch heir borrow-verify tag=3 "seconds=$((2 * scale))"
 	await "$console" "probe: borrowed*"
 	kill_vmm "$victim"
 	await_end giver 126
@@ -145,7 +145,7 @@ test_stopped_process() {
 	launch watcher borrow-loop tag=4 seconds=100
 	await "$console" "probe: borrowing"
 	kill -STOP "$victim"
-	launch lively lend-loop tag=5 pages=16 seconds=1
+	launch lively lend-loop tag=5 pages=16 "seconds=$((1 * scale))"
 	await_end lively 0
 	"$bin/lombard" stats >/dev/null &
 	pid=$!
@@ -160,7 +160,7 @@ test_stopped_process() {
 
 test_frozen_borrower() {
 	local victim pid
-	launch lender6 lend-loop tag=6 pages=16 seconds=2
+	launch lender6 lend-loop tag=6 pages=16 "seconds=$((2 * scale))"
 	launch frozen6 borrow-loop tag=6 seconds=100
 	victim=$vmm_pid
 	await "$console" "probe: borrowing"
