@@ -12,7 +12,7 @@
 # Times inside mean little.  What counts is that every second-level entry is walked, and its
 # violations reported, as AMD's and Intel's manuals say.
 
-kernel_arguments='console=ttyS0 panic=-1 loglevel=5 mitigations=off maxcpus=1'
+kernel_arguments='console=ttyS0 panic=-1 loglevel=5 mitigations=off maxcpus=1 tsc=reliable'
 
 # ---- AMD nested paging: QEMU's software SVM ----
 
