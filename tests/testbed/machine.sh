@@ -9,7 +9,7 @@
 #                                    ends when it is switched off, or with status 137 after LIMIT s
 #   machine_shell_V DIR KERNEL-DIR   the same with the console on the terminal
 #
-# Times inside mean little.  What counts is that every second-level entry is walked, and its
+# $more_arguments are added to the kernel's.  Times inside mean little.  What counts is that every second-level entry is walked, and its
 # violations reported, as AMD's and Intel's manuals say.
 
 kernel_arguments='console=ttyS0 panic=-1 loglevel=5 mitigations=off maxcpus=1 tsc=reliable'
@@ -25,7 +25,7 @@ qemu() {
 	timeout --foreground --signal=KILL "$limit" qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu max,+svm,+npt -smp 2 -m 1024 \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-monitor "unix:$dir/monitor,server=on,wait=off" \
-		-kernel "$kernel/vmlinux" -initrd "$dir/initramfs.cpio" -append "$kernel_arguments" "$@"
+		-kernel "$kernel/vmlinux" -initrd "$dir/initramfs.cpio" -append "$kernel_arguments $more_arguments" "$@"
 }
 
 machine_npt() {
@@ -43,7 +43,7 @@ machine_packages_ept='bochs bochs-term bochsbios vgabios xorriso isolinux syslin
 # Bochs' time is made of instructions: so many are a second, and so fast its TSC counts, whatever the
 # processor's model says of itself.
 bochs_hz=50000000
-bochs_arguments="$kernel_arguments nokaslr tsc=reliable tsc_early_khz=$((bochs_hz / 1000)) no_timer_check"
+bochs_arguments="$kernel_arguments nokaslr tsc_early_khz=$((bochs_hz / 1000)) no_timer_check"
 
 bochs_cd() {
 	local dir=$1 kernel=$2
@@ -56,7 +56,7 @@ bochs_cd() {
 		default linux
 		label linux
 		kernel vmlinuz
-		append initrd=initrd $bochs_arguments
+		append initrd=initrd $bochs_arguments $more_arguments
 	END
 	xorriso -as mkisofs -quiet -o "$dir/cd.iso" -b isolinux.bin -c boot.cat -no-emul-boot \
 		-boot-load-size 4 -boot-info-table "$dir/cd" 2>/dev/null

@@ -10,8 +10,8 @@
 #   run.sh [OPTION...] COMMAND...       this command inside, in the root of the repository's copy
 #
 #   --vendor npt|ept    AMD nested paging (QEMU), or Intel EPT (Bochs); npt
-#   --kernel K          a series, as 6.1 or 6.12, or the name of a linux-image package; 6.1; given
-#                       several times, one after the other
+#   --kernel K[:ARGS]   a series, as 6.1 or 6.12, or the name of a linux-image package, and more
+#                       arguments for it; 6.1; given several times, one after the other
 #   --build DIR         what goes inside (build/release), and
 #   --guests DIR        the guests' images (build/guest)
 #   --limit SECONDS     of wall time for each kernel; then the machine is ended (1200)
@@ -105,10 +105,12 @@ show_console() {
 	done 4>"$1"
 }
 
-# prepare KERNEL: fill a fresh $dir, set $kernel_dir.
+# prepare K[:ARGS]: fill a fresh $dir, set $kernel_dir and $more_arguments.
 prepare() {
-	dir=$root/build/testbed/$vendor-$1
-	kernel_dir=$("$here/kernel.sh" "$1") || exit 2
+	dir=$root/build/testbed/$vendor-${1%%:*}
+	more_arguments=
+	[[ $1 != *:* ]] || more_arguments=${1#*:}
+	kernel_dir=$("$here/kernel.sh" "${1%%:*}") || exit 2
 	rm -rf "$dir"
 	mkdir -p "$dir/results" || exit 2
 	write_settings "$dir/settings"
@@ -118,7 +120,7 @@ prepare() {
 run_one() {
 	local status
 	prepare "$1"
-	echo "== $vendor, $(cat "$kernel_dir/package"): ${command[*]}"
+	echo "== $vendor, $(cat "$kernel_dir/package") $more_arguments: ${command[*]}"
 	"machine_$vendor" "$dir" "$kernel_dir" "$limit" 3>&1 >"$dir/machine.log" 2>&1 |
 		show_console "$dir/console"
 	status=${PIPESTATUS[0]}

@@ -87,8 +87,7 @@ list) list ;;
 npt)
 	violations
 	unit
-	host
-	main_job
+	host # the main job is among them
 	;;
 ept)
 	violations
