@@ -4,7 +4,8 @@
 #
 #   make                 everything, into build/release
 #   sudo make run        the main job (FILE=... takes any file)
-#   sudo make check      all tests that this machine can run
+#   sudo make check      all tests that this machine can run by itself
+#   sudo make check-all  and on nested paging in software: check-npt, check-ept
 #   make bench | lint | clean | help
 #
 #   V=1 shows commands, CC=clang picks the compiler, WERROR=0 tolerates warnings,
@@ -18,7 +19,7 @@ SAY      = $(if $(V),@:,@printf '  %-7s %s\n')
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all deps run check bench lint clean help
+.PHONY: all deps run check check-all bench lint clean help
 
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef \
 	-Wwrite-strings -Wvla -Wformat=2 $(if $(filter 0,$(WERROR)),,-Werror)
@@ -74,7 +75,11 @@ run:
 
 check:
 	$(Q)$(MAKE) --no-print-directory deps
-	$(Q)tests/tools/run-check.sh
+	$(Q)tests/tools/run-check.sh check-unit check-threads check-host
+
+check-all:
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)tests/tools/run-check.sh check-unit check-threads check-host $(TESTBED_ONES)
 
 lint:
 	$(Q)tests/tools/install-packages.sh clang clang-tidy clang-format shellcheck mandoc
@@ -84,6 +89,6 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n '3,12s/^# \{0,1\}//p' Makefile
+	@sed -n '3,13s/^# \{0,1\}//p' Makefile
 
 .DEFAULT_GOAL := all

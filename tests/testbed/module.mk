@@ -3,6 +3,7 @@
 #   make check-npt       KVM's tests on AMD nested paging (QEMU's software SVM), on two kernels
 #   make check-ept       the quick ones on Intel EPT (Bochs' software VMX)
 #                        ONE=NAME runs one test by name; KERNELS= picks others
+#   make check-npt-6.1   on one of the kernels
 #   make shell-npt shell-ept   a shell in there
 #
 # tests/testbed/run.sh has more to offer.
@@ -16,7 +17,10 @@ TESTBED_NEED := $(addprefix $(B)/bin/,$(BIN_PROGS) $(HOST_PROGS) testbed/hold $(
 NPT_KERNELS   = $(or $(KERNELS),6.1:tsc=unstable 6.12)
 EPT_KERNELS   = $(or $(KERNELS),6.1)
 
-.PHONY: check-npt check-ept shell-npt shell-ept
+TESTBED_ONES := $(foreach v,npt ept,$(foreach k,$(if $(filter npt,$(v)),$(NPT_KERNELS),$(EPT_KERNELS)),\
+	check-$(v)-$(firstword $(subst :, ,$(k)))))
+
+.PHONY: check-npt check-ept shell-npt shell-ept $(TESTBED_ONES)
 check-npt: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --vendor npt $(NPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
 
@@ -28,3 +32,10 @@ shell-npt: $(TESTBED_NEED)
 
 shell-ept: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --vendor ept --kernel $(firstword $(EPT_KERNELS)) --shell
+
+# The kernel's name is what stands before the colon in the list.
+$(filter check-npt-%,$(TESTBED_ONES)): check-npt-%:
+	$(Q)$(MAKE) --no-print-directory check-npt KERNELS='$(filter $* $*:%,$(NPT_KERNELS))'
+
+$(filter check-ept-%,$(TESTBED_ONES)): check-ept-%:
+	$(Q)$(MAKE) --no-print-directory check-ept KERNELS='$(filter $* $*:%,$(EPT_KERNELS))'
