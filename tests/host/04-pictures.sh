@@ -28,7 +28,7 @@ no_loans() {
 
 test_hold() {
 	launch_writer held 1
-	expect 0 lombard dump held --gfn "$gfn" --pages 64 --hold 1 -o "$work/picture"
+	expect 0 lombard dump held --gfn "$gfn" --pages 64 --hold "$scale" -o "$work/picture"
 	sound
 	[ "${stat[guest.held.write]}" -ge 128 ] || fail "the guest did not write meanwhile"
 	expect 0 lombard stop held

@@ -6,7 +6,7 @@
 
 faults_event=/sys/kernel/tracing/events/kvm/kvm_page_fault
 faults_by_code='hist:keys=error_code.hex'
-faults_by_place='hist:keys=fault_address.hex,error_code.hex:size=16384'
+faults_by_place='hist:keys=common_pid,fault_address.hex,error_code.hex:size=16384'
 
 # violation_p CODE: a write that a present entry did not allow.
 violation_p() {
@@ -30,18 +30,18 @@ faults_start() {
 
 faults_stop() { ! grep -q fault_address "$faults_event/trigger" || echo "!$faults_by_place" >>"$faults_event/trigger"; }
 
-# faults_rows: ADDRESS CODE COUNT of each row, ADDRESS - in the histogram without.
+# faults_rows: THREAD ADDRESS CODE COUNT of each row; THREAD and ADDRESS - in the histogram without.
 faults_rows() {
 	sed -nE \
-		-e 's/^\{ fault_address: *([0-9a-f]+), error_code: *([0-9a-f]+) *\} hitcount: *([0-9]+).*/0x\1 0x\2 \3/p' \
-		-e 's/^\{ error_code: *([0-9a-f]+) *\} hitcount: *([0-9]+).*/- 0x\1 \2/p' \
+		-e 's/^\{ common_pid: *([0-9]+), fault_address: *([0-9a-f]+), error_code: *([0-9a-f]+) *\} hitcount: *([0-9]+).*/\1 0x\2 0x\3 \4/p' \
+		-e 's/^\{ error_code: *([0-9a-f]+) *\} hitcount: *([0-9]+).*/- - 0x\1 \2/p' \
 		"$faults_event/hist"
 }
 
 # faults_summary: totals of the whole run.
 faults_summary() {
 	local address code count all=0 violations=0
-	while read -r address code count; do
+	while read -r _ address code count; do
 		[ "$address" = - ] || continue
 		all=$((all + count))
 		! violation_p "$code" || violations=$((violations + count))
@@ -56,13 +56,14 @@ violations=
 written=
 writes=
 
-# faults_in GFN PAGES: look at a range, since faults_start.
+# faults_in GFN PAGES [PID]: look at a range, since faults_start; of all guests, or of that process.
 faults_in() {
-	local address code count
+	local thread address code count
 	declare -A seen=() seen_write=()
 	violations=0 writes=0
-	while read -r address code count; do
+	while read -r thread address code count; do
 		[ "$address" != - ] || continue
+		[ $# -lt 3 ] || [ -d "/proc/$3/task/$thread" ] || continue
 		((address >> 12 >= $1 && address >> 12 < $1 + $2 && code & 2)) || continue
 		seen_write[$((address >> 12))]=1
 		writes=$((writes + count))
