@@ -12,6 +12,7 @@
 
 #include "core/guest.h"
 #include "lib/sock.h"
+#include "lib/spin.h"
 #include "lib/sys.h"
 #include "lib/uffd.h"
 #include "uvm/uvm_fault.h"
@@ -267,6 +268,7 @@ void guest_serve(struct guest *g)
 	    {.fd = g->g_request, .events = POLLIN},
 	    {.fd = g->g_pmap_sock, .events = 0},
 	};
+	struct spin spin = {0};
 
 	while (!ending(g)) {
 		if (g->g_pmap.rp_lost) {
@@ -274,7 +276,7 @@ void guest_serve(struct guest *g)
 			    g, GUEST_END_KILLED, 126, "its process does not map memory any more");
 			break;
 		}
-		if (poll(p, 3, -1) < 0) {
+		if (spin_poll(&spin, p, 3) < 0) {
 			if (errno == EINTR)
 				continue;
 			break;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/sock.h"
+#include "lib/spin.h"
 
 #define CLOSE_TIMEOUT_MS 2000
 #define CONFIG_FDS 4
@@ -143,9 +144,13 @@ _Noreturn void link_refuse(int err, const struct failure *f)
 
 void link_hypercall(struct wire_hypercall *q, struct wire_result *r)
 {
+	static struct spin spin;
+	struct pollfd answer = {.fd = WIRE_FD_REQUEST, .events = POLLIN};
+
 	q->hdr = (struct wire_hdr){.type = WIRE_HYPERCALL, .seq = ++last_seq};
 	q->pad = 0;
 	send_or_end(q, sizeof(*q), NULL, 0);
+	(void)spin_poll(&spin, &answer, 1);
 	recv_or_end(r, sizeof(*r), WIRE_RESULT, NULL, 0, NULL);
 	if (r->hdr.seq != q->hdr.seq || r->arg_len > WIRE_MAX_ARG)
 		lost(-EPROTO);

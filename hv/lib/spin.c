@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "lib/spin.h"
+
+#include <sched.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+
+/* Longest look, as KVM's halt_poll_ns, and the first one. */
+#define MOST_NS 200000u
+#define FIRST_NS 50000u
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* With one processor nothing can happen while we look. */
+static int alone(void)
+{
+	static _Atomic int processors;
+	int n = processors;
+
+	if (n == 0)
+		processors = n = get_nprocs();
+	return n == 1;
+}
+
+static void learn(struct spin *sp, uint64_t waited)
+{
+	if (waited <= MOST_NS)
+		sp->sp_ns = sp->sp_ns * 2 + FIRST_NS < MOST_NS ? sp->sp_ns * 2 + FIRST_NS : MOST_NS;
+	else
+		sp->sp_ns = sp->sp_ns / 2 < FIRST_NS ? 0 : sp->sp_ns / 2;
+}
+
+int spin_poll(struct spin *sp, struct pollfd *fds, nfds_t n)
+{
+	uint64_t start;
+	int ret;
+
+	if (alone())
+		return poll(fds, n, -1);
+	start = now_ns();
+	do {
+		ret = poll(fds, n, 0);
+		if (ret != 0 || sp->sp_ns == 0)
+			break;
+		/* Whoever else can run does so meanwhile. */
+		sched_yield();
+	} while (now_ns() - start < sp->sp_ns);
+	if (ret == 0)
+		ret = poll(fds, n, -1);
+	learn(sp, now_ns() - start);
+	return ret;
+}
