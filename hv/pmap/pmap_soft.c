@@ -18,7 +18,7 @@ static void *soft_kva(struct uvm_store *st, uint64_t index)
 	struct soft_store *ss = soft_store_of(st);
 
 	atomic_store(&ss->ss_resident[index], 1);
-	return ss->ss_memory + index * UVM_PAGE_SIZE;
+	return ss->ss_memory + index * uvm_store_frame_size(st);
 }
 
 static int soft_resident(
@@ -41,7 +41,7 @@ static int soft_punch(struct uvm_store *st, uint64_t index, uint64_t n)
 	struct soft_store *ss = soft_store_of(st);
 
 	for (uint64_t i = index; i < index + n; i++) {
-		memset(ss->ss_memory + i * UVM_PAGE_SIZE, 0, UVM_PAGE_SIZE);
+		memset(ss->ss_memory + i * uvm_store_frame_size(st), 0, uvm_store_frame_size(st));
 		atomic_store(&ss->ss_resident[i], 0);
 	}
 	return 0;
@@ -76,12 +76,19 @@ static const struct uvm_store_ops soft_store_ops = {
 
 struct soft_store *soft_store_create(uint64_t bank_pages, unsigned nbanks, uint32_t domid)
 {
+	return soft_store_create_frames(1, bank_pages, nbanks, domid);
+}
+
+struct soft_store *soft_store_create_frames(
+    uint32_t frame_pages, uint64_t bank_pages, unsigned nbanks, uint32_t domid)
+{
 	uint64_t n = bank_pages * nbanks;
 	struct soft_store *ss = calloc(1, sizeof(*ss));
 
 	if (ss == NULL)
 		return NULL;
-	ss->ss_memory = calloc(n, UVM_PAGE_SIZE);
+	ss->ss_store.st_frame_pages = frame_pages;
+	ss->ss_memory = calloc(n, uvm_store_frame_size(&ss->ss_store));
 	ss->ss_resident = calloc(n, sizeof(*ss->ss_resident));
 	if (ss->ss_memory == NULL || ss->ss_resident == NULL ||
 	    uvm_store_init(&ss->ss_store, &soft_store_ops, bank_pages, nbanks, domid) != 0) {

@@ -19,6 +19,9 @@ struct soft_store {
 
 /* soft_store_create: NULL when out of memory; freed with its last reference. */
 struct soft_store *soft_store_create(uint64_t bank_pages, unsigned nbanks, uint32_t domid);
+/* The same with pages of frame_pages * 4 KiB. */
+struct soft_store *soft_store_create_frames(
+    uint32_t frame_pages, uint64_t bank_pages, unsigned nbanks, uint32_t domid);
 
 struct soft_pte {
 	enum pmap_kind kind; /* 0 counts as PMAP_NONE */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -18,18 +19,19 @@ struct memfd_store *memfd_store_of(struct uvm_store *st)
 
 static void *memfd_kva(struct uvm_store *st, uint64_t index)
 {
-	return memfd_store_of(st)->ms_base + index * UVM_PAGE_SIZE;
+	return memfd_store_of(st)->ms_base + index * uvm_store_frame_size(st);
 }
 
 static int memfd_resident(
     struct uvm_store *st, uint64_t index, uint64_t n, uint64_t *first, uint64_t *len)
 {
 	int fd = memfd_store_of(st)->ms_fd;
-	off_t end = (off_t)((index + n) * UVM_PAGE_SIZE), data, hole;
+	size_t size = uvm_store_frame_size(st);
+	off_t end = (off_t)((index + n) * size), data, hole;
 
 	*first = index;
 	*len = 0;
-	data = lseek(fd, (off_t)(index * UVM_PAGE_SIZE), SEEK_DATA);
+	data = lseek(fd, (off_t)(index * size), SEEK_DATA);
 	if (data < 0)
 		return errno == ENXIO ? 0 : -errno;
 	if (data >= end)
@@ -39,17 +41,32 @@ static int memfd_resident(
 		return -errno;
 	if (hole > end)
 		hole = end;
-	*first = (uint64_t)data / UVM_PAGE_SIZE;
-	*len = (uint64_t)hole / UVM_PAGE_SIZE - *first;
+	*first = (uint64_t)data / size;
+	*len = (uint64_t)hole / size - *first;
 	return 0;
 }
 
 static int memfd_punch(struct uvm_store *st, uint64_t index, uint64_t n)
 {
+	size_t size = uvm_store_frame_size(st);
+
 	if (fallocate(memfd_store_of(st)->ms_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		(off_t)(index * UVM_PAGE_SIZE), (off_t)(n * UVM_PAGE_SIZE)) == 0)
+		(off_t)(index * size), (off_t)(n * size)) == 0)
 		return 0;
 	return -errno;
+}
+
+/* A huge page that the kernel cannot provide at its first touch would be a SIGBUS. */
+static int memfd_back_huge(struct uvm_store *st, uint64_t index)
+{
+	size_t size = uvm_store_frame_size(st);
+	int ret;
+
+	do
+		ret = SYS(fallocate(
+		    memfd_store_of(st)->ms_fd, 0, (off_t)(index * size), (off_t)size));
+	while (ret != 0 && errno == EINTR);
+	return ret != 0 ? -errno : 0;
 }
 
 static uint64_t memfd_blocks(struct uvm_store *st)
@@ -59,14 +76,14 @@ static uint64_t memfd_blocks(struct uvm_store *st)
 	/* fstat fails only on a descriptor that is not one. */
 	if (fstat(memfd_store_of(st)->ms_fd, &sb) != 0)
 		return 0;
-	return (uint64_t)sb.st_blocks * 512 / UVM_PAGE_SIZE;
+	return (uint64_t)sb.st_blocks * 512 / uvm_store_frame_size(st);
 }
 
 static void memfd_free(struct memfd_store *ms)
 {
 	if (ms->ms_base != NULL)
-		munmap(ms->ms_base,
-		    ms->ms_store.st_bank_pages * ms->ms_store.st_nbanks * UVM_PAGE_SIZE);
+		munmap(ms->ms_base, ms->ms_store.st_bank_pages * ms->ms_store.st_nbanks *
+					uvm_store_frame_size(&ms->ms_store));
 	if (ms->ms_ro_fd >= 0)
 		close(ms->ms_ro_fd);
 	if (ms->ms_fd >= 0)
@@ -87,11 +104,20 @@ static const struct uvm_store_ops memfd_ops = {
     .so_destroy = memfd_destroy,
 };
 
-static int open_fds(struct memfd_store *ms, const char *name, size_t size)
+static const struct uvm_store_ops memfd_huge_ops = {
+    .so_kva = memfd_kva,
+    .so_resident = memfd_resident,
+    .so_punch = memfd_punch,
+    .so_back = memfd_back_huge,
+    .so_blocks = memfd_blocks,
+    .so_destroy = memfd_destroy,
+};
+
+static int open_fds(struct memfd_store *ms, const char *name, size_t size, unsigned flags)
 {
 	char path[32];
 
-	ms->ms_fd = SYS(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+	ms->ms_fd = SYS(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | flags));
 	if (ms->ms_fd < 0 || SYS(ftruncate(ms->ms_fd, (off_t)size)) != 0)
 		return -errno;
 	/* Who gets a read-only descriptor shall not open it again for writing (/proc/self/fd). */
@@ -105,10 +131,11 @@ static int open_fds(struct memfd_store *ms, const char *name, size_t size)
 	return ms->ms_ro_fd < 0 ? -errno : 0;
 }
 
-int memfd_store_create(const char *name, uint64_t bank_pages, unsigned nbanks, uint32_t domid,
-    struct memfd_store **msp, struct failure *f)
+static int create(const char *name, uint32_t frame_pages, uint64_t bank_pages, unsigned nbanks,
+    uint32_t domid, struct memfd_store **msp, struct failure *f)
 {
-	size_t size = bank_pages * nbanks * UVM_PAGE_SIZE;
+	bool huge = frame_pages > 1;
+	size_t size = bank_pages * nbanks * frame_pages * UVM_PAGE_SIZE;
 	struct memfd_store *ms = calloc(1, sizeof(*ms));
 	void *base;
 	int error;
@@ -118,12 +145,14 @@ int memfd_store_create(const char *name, uint64_t bank_pages, unsigned nbanks, u
 	ms->ms_fd = ms->ms_ro_fd = -1;
 	ms->ms_store.st_bank_pages = bank_pages;
 	ms->ms_store.st_nbanks = nbanks;
-	error = open_fds(ms, name, size);
+	ms->ms_store.st_frame_pages = frame_pages;
+	error = open_fds(ms, name, size, huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0);
 	if (error != 0) {
 		failure_sys(f, error, "can't make %zu MiB of memory for %s", size >> 20, name);
 		goto out_free;
 	}
-	base = SYS_MMAP(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ms->ms_fd, 0));
+	base = SYS_MMAP(mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | (huge ? MAP_NORESERVE : 0), ms->ms_fd, 0));
 	if (base == MAP_FAILED) {
 		error = failure_sys(
 		    f, -errno, "can't map %zu MiB of memory for %s", size >> 20, name);
@@ -131,7 +160,8 @@ int memfd_store_create(const char *name, uint64_t bank_pages, unsigned nbanks, u
 	}
 	ms->ms_base = base;
 	madvise(base, size, MADV_DONTDUMP);
-	error = uvm_store_init(&ms->ms_store, &memfd_ops, bank_pages, nbanks, domid);
+	error = uvm_store_init(
+	    &ms->ms_store, huge ? &memfd_huge_ops : &memfd_ops, bank_pages, nbanks, domid);
 	if (error != 0) {
 		failure_sys(f, error, "can't describe the memory of %s", name);
 		goto out_free;
@@ -142,4 +172,16 @@ int memfd_store_create(const char *name, uint64_t bank_pages, unsigned nbanks, u
 out_free:
 	memfd_free(ms);
 	return error;
+}
+
+int memfd_store_create(const char *name, uint64_t bank_pages, unsigned nbanks, uint32_t domid,
+    struct memfd_store **msp, struct failure *f)
+{
+	return create(name, 1, bank_pages, nbanks, domid, msp, f);
+}
+
+int memfd_store_create_huge(const char *name, uint64_t bank_frames, unsigned nbanks,
+    uint32_t domid, struct memfd_store **msp, struct failure *f)
+{
+	return create(name, UVM_HUGE_PAGES, bank_frames, nbanks, domid, msp, f);
 }

@@ -176,14 +176,15 @@ static void walk_stores(struct uvm_account *ac)
 			fr = pg->pg_object != NULL  ? &ac->ac_host
 			     : pg->pg_guest != NULL ? &pg->pg_guest->vm_frames
 						    : of_store;
-			(*state_of(pg, fr))++;
+			*state_of(pg, fr) += st->st_frame_pages;
 		}
 		blocks = st->st_ops->so_blocks(st);
-		ac->ac_kernel_pages += blocks;
+		ac->ac_kernel_pages += blocks * st->st_frame_pages;
 		/* What a guest touched unseen, and will be freed with its map. */
 		if (map != NULL && map->vm_dead && blocks > st->st_nframes)
 			ac->ac_departed.fr_moving += blocks - st->st_nframes;
-		ac->ac_free += st->st_bank_pages * st->st_nbanks - st->st_nframes;
+		ac->ac_free +=
+		    (st->st_bank_pages * st->st_nbanks - st->st_nframes) * st->st_frame_pages;
 	}
 }
 

@@ -23,7 +23,7 @@ int uvm_store_init(struct uvm_store *st, const struct uvm_store_ops *ops, uint64
 {
 	int error;
 
-	KASSERT(bank_pages > 0 && nbanks > 0);
+	KASSERT(bank_pages > 0 && nbanks > 0 && st->st_frame_pages > 0);
 	st->st_ops = ops;
 	st->st_bank_pages = bank_pages;
 	st->st_nbanks = nbanks;
@@ -132,6 +132,10 @@ struct uvm_page *uvm_page_alloc(struct uvm_store *st, uint64_t p, unsigned bank)
 		pg = NULL;
 	}
 	uvm_unlock(&st->st_lock);
+	if (pg != NULL && st->st_ops->so_back != NULL && st->st_ops->so_back(st, index) != 0) {
+		uvm_page_forget(pg);
+		pg = NULL;
+	}
 	return pg;
 }
 
@@ -168,7 +172,8 @@ void uvm_page_forget(struct uvm_page *pg)
 
 void uvm_page_copy(struct uvm_page *from, struct uvm_page *to)
 {
-	memcpy(uvm_page_kva(to), uvm_page_kva(from), UVM_PAGE_SIZE);
+	KASSERT(to->pg_store->st_frame_pages == from->pg_store->st_frame_pages);
+	memcpy(uvm_page_kva(to), uvm_page_kva(from), uvm_store_frame_size(to->pg_store));
 }
 
 void uvm_page_touch(struct uvm_page *pg)

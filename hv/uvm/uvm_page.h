@@ -7,6 +7,8 @@
  * A store is memory that can be mapped by offset (a memfd; plain memory in tests).  A frame is one
  * page of a store that the ledger knows.  A page of a store without a frame is free, or it is
  * memory that a guest touched and nobody has asked about yet ("unlearned": see uvm_amap.h).
+ * The pages of a store are all of one size: 4 KiB, or the 2 MiB of an arena with huge frames; an
+ * index counts pages of that size.
  *
  * Who owns a frame (the owner's lock is the object's or the anon's):
  *
@@ -30,6 +32,7 @@
 
 #define UVM_PAGE_SHIFT 12
 #define UVM_PAGE_SIZE ((size_t)1 << UVM_PAGE_SHIFT)
+#define UVM_HUGE_PAGES 512u /* pages in a huge frame */
 
 struct uvm_anon;
 struct uvm_map;
@@ -95,6 +98,10 @@ struct uvm_store_ops {
 	    struct uvm_store *, uint64_t index, uint64_t n, uint64_t *first, uint64_t *len);
 	/* Give the memory of pages back; they read as zeroes afterwards.  0 or -errno. */
 	int (*so_punch)(struct uvm_store *, uint64_t index, uint64_t n);
+	/*
+	 * Put memory behind a page before it is touched: 0 or -errno.  NULL: touching is enough.
+	 */
+	int (*so_back)(struct uvm_store *, uint64_t index);
 	/* Pages with memory behind them, as the kernel counts. */
 	uint64_t (*so_blocks)(struct uvm_store *);
 	/* The last reference is gone: free everything, the store itself included. */
@@ -109,6 +116,7 @@ struct uvm_store_ops {
 struct uvm_store {
 	const struct uvm_store_ops *st_ops;
 	struct uvm_lock st_lock;
+	uint32_t st_frame_pages; /* s: 4 KiB pages in one of its pages */
 	uint64_t st_bank_pages;
 	unsigned st_nbanks;
 	_Atomic uint32_t st_refs;     /* creator + frames */
@@ -124,7 +132,7 @@ extern struct uvm_storelist uvm_stores; /* under uvm_stores_lock */
 extern struct uvm_lock uvm_stores_lock;
 
 /*
- * uvm_store_init: the caller has set up what its ops need.  Returns 0 or -ENOMEM.
+ * uvm_store_init: the caller has set up what its ops need, and st_frame_pages.  0 or -ENOMEM.
  * => one reference, dropped by uvm_store_rele; each frame holds one more
  */
 int uvm_store_init(struct uvm_store *st, const struct uvm_store_ops *ops, uint64_t bank_pages,
@@ -158,6 +166,12 @@ void uvm_page_forget(struct uvm_page *pg);
 static inline void *uvm_page_kva(struct uvm_page *pg)
 {
 	return pg->pg_store->st_ops->so_kva(pg->pg_store, pg->pg_index);
+}
+
+/* Bytes of each page of a store. */
+static inline size_t uvm_store_frame_size(const struct uvm_store *st)
+{
+	return st->st_frame_pages * UVM_PAGE_SIZE;
 }
 
 static inline uint32_t uvm_page_loans(struct uvm_page *pg)

@@ -102,6 +102,7 @@ int uvm_loan_init(void)
 {
 	int error;
 
+	zero_store.st_frame_pages = 1;
 	error = uvm_store_init(&zero_store, &zero_store_ops, 1, 1, 0);
 	if (error != 0)
 		return error;
