@@ -2,6 +2,7 @@
 #include "pmap/pmap_local.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -40,9 +41,10 @@ static int map_at(void *va, uint64_t len, int prot, int flags, int fd, uint64_t 
 	return got == MAP_FAILED ? -errno : 0;
 }
 
-static int map_own(const struct pmap_local *p, void *va, uint64_t len, uint64_t index)
+/* Without a reservation, which for huge pages would count those that are there already again. */
+static int map_own(const struct pmap_local *p, void *va, uint64_t len, int fd, uint64_t index)
 {
-	int ret = map_at(va, len, RW, MAP_SHARED, p->store, index);
+	int ret = map_at(va, len, RW, MAP_SHARED | MAP_NORESERVE, fd, index);
 
 	return ret ? ret : uffd_register(p->uffd, va, len, UFFDIO_REGISTER_MODE_WP);
 }
@@ -122,11 +124,16 @@ static struct pmap_area *area_of(struct pmap_local *p, const struct wire_extent 
 	return NULL;
 }
 
+static bool has_fd(const struct wire_extent *e)
+{
+	return e->kind == WIRE_LENT || e->kind == WIRE_ARENA;
+}
+
 static int check_extent(const struct wire_extent *e, const struct list *l)
 {
 	if (e->npages == 0 || e->index >= MAX_INDEX - e->npages)
 		return -EINVAL;
-	if (e->kind == WIRE_LENT && e->fd >= l->nfds)
+	if (has_fd(e) && e->fd >= l->nfds)
 		return -EBADF;
 	return 0;
 }
@@ -138,7 +145,9 @@ static int map_extent(
 
 	switch (e->kind) {
 	case WIRE_OWN:
-		return map_own(p, va, len, e->index);
+		return map_own(p, va, len, p->store, e->index);
+	case WIRE_ARENA:
+		return map_own(p, va, len, l->fds[e->fd], e->index);
 	case WIRE_LENT:
 		return map_lent(p, va, len, l->fds[e->fd], e->index);
 	case WIRE_ZERO:
@@ -162,9 +171,9 @@ static uint64_t class_of(const struct pmap_local *p, const struct pmap_area *a,
 	uint16_t fresh = a == &p->ram ? WIRE_OWN : WIRE_NONE;
 	struct stat st;
 
-	if (e->kind == WIRE_OWN || e->kind == WIRE_LENT)
+	if (e->kind == WIRE_OWN || has_fd(e))
 		where = e->index - e->gfn - p->ram_index;
-	if (e->kind == WIRE_LENT && fstat(l->fds[e->fd], &st) == 0)
+	if (has_fd(e) && fstat(l->fds[e->fd], &st) == 0)
 		where ^= st.st_ino * UINT64_C(0x9e3779b97f4a7c15);
 	return where << 3 | (e->kind ^ fresh);
 }
@@ -291,7 +300,7 @@ static int init_ram(struct pmap_local *p, struct failure *f)
 	ret = reserve(&p->ram, "RAM", f);
 	if (ret)
 		return ret;
-	ret = map_own(p, p->ram.hva, bytes(p->ram.npages), p->ram_index);
+	ret = map_own(p, p->ram.hva, bytes(p->ram.npages), p->store, p->ram_index);
 	if (ret)
 		return failure_sys(f, ret, "the guest's RAM can't be mapped");
 	if (mapcount_init(&p->ram_count, p->ram.npages))

@@ -40,10 +40,15 @@ bool remote_pmap_gfn(const struct remote_pmap *rp, uint64_t hva, uint64_t *gfn)
 }
 
 /* The message's descriptor of a store, added if it is new; -1 when the message is full. */
-static int fd_slot(int fds[WIRE_MAX_FDS], unsigned *nfds, struct uvm_store *st)
+static int fd_slot(int fds[WIRE_MAX_FDS], unsigned *nfds, const struct pmap_extent *ext)
 {
-	int fd = memfd_store_of(st)->ms_ro_fd;
+	struct memfd_store *ms;
+	int fd;
 
+	if (ext->kind != PMAP_LENT && ext->kind != PMAP_ARENA)
+		return 0;
+	ms = memfd_store_of(ext->store);
+	fd = ext->kind == PMAP_ARENA ? ms->ms_fd : ms->ms_ro_fd;
 	for (unsigned i = 0; i < *nfds; i++)
 		if (fds[i] == fd)
 			return (int)i;
@@ -56,6 +61,7 @@ static int fd_slot(int fds[WIRE_MAX_FDS], unsigned *nfds, struct uvm_store *st)
 static const uint16_t wire_kind[] = {
     [PMAP_OWN] = WIRE_OWN,
     [PMAP_LENT] = WIRE_LENT,
+    [PMAP_ARENA] = WIRE_ARENA,
     [PMAP_ZERO] = WIRE_ZERO,
     [PMAP_NONE] = WIRE_NONE,
 };
@@ -69,7 +75,7 @@ static size_t pack(struct wire_map *msg, int fds[WIRE_MAX_FDS], unsigned *nfds,
 
 	*nfds = 0;
 	for (i = 0; i < n && i < WIRE_MAX_EXTENTS; i++) {
-		slot = ext[i].kind == PMAP_LENT ? fd_slot(fds, nfds, ext[i].store) : 0;
+		slot = fd_slot(fds, nfds, &ext[i]);
 		if (slot < 0)
 			break;
 		KASSERT(ext[i].npages <= UINT32_MAX);

@@ -118,7 +118,7 @@ static int soft_enter(struct pmap *pm, const struct pmap_extent *ext, size_t n, 
 		error = sp->sp_gone ? -ESRCH : sp->sp_fail != NULL ? sp->sp_fail() : 0;
 		for (uint64_t i = 0; error == 0 && i < e->npages; i++)
 			sp->sp_ptes[e->gfn + i] = (struct soft_pte){.kind = e->kind,
-			    .writable = e->kind == PMAP_OWN,
+			    .writable = e->kind == PMAP_OWN || e->kind == PMAP_ARENA,
 			    .store = e->store,
 			    .index = e->index + i};
 	}
@@ -129,7 +129,7 @@ static int soft_enter(struct pmap *pm, const struct pmap_extent *ext, size_t n, 
 static void set_writable(struct soft_pmap *sp, uint64_t gfn, uint64_t n, bool writable)
 {
 	for (uint64_t i = gfn; i < gfn + n; i++) {
-		KASSERT(sp->sp_ptes[i].kind == PMAP_OWN);
+		KASSERT(sp->sp_ptes[i].kind == PMAP_OWN || sp->sp_ptes[i].kind == PMAP_ARENA);
 		sp->sp_ptes[i].writable = writable;
 	}
 }
@@ -207,7 +207,10 @@ void soft_pmap_map_ram(
 /* => pmap locked.  The bytes behind a page of the guest that is mapped. */
 static uint8_t *bytes_of(const struct soft_pte *pte)
 {
-	return pte->store->st_ops->so_kva(pte->store, pte->index);
+	uint32_t pages = pte->store->st_frame_pages;
+	uint8_t *frame = pte->store->st_ops->so_kva(pte->store, pte->index / pages);
+
+	return frame + pte->index % pages * UVM_PAGE_SIZE;
 }
 
 /* One try.  Returns false when the translation forbids the access. */
@@ -217,7 +220,7 @@ static bool read_once(struct soft_pmap *sp, uint64_t gfn, size_t at, void *buf, 
 	bool ok;
 
 	pthread_mutex_lock(&sp->sp_mutex);
-	ok = pte->kind == PMAP_OWN || pte->kind == PMAP_LENT || pte->kind == PMAP_ZERO;
+	ok = pte->kind != PMAP_NONE && pte->kind != 0;
 	if (ok && pte->kind == PMAP_ZERO)
 		memset(buf, 0, len);
 	else if (ok)
@@ -232,7 +235,7 @@ static bool write_once(struct soft_pmap *sp, uint64_t gfn, size_t at, const void
 	bool ok;
 
 	pthread_mutex_lock(&sp->sp_mutex);
-	ok = pte->kind == PMAP_OWN && pte->writable;
+	ok = pte->writable;
 	if (ok)
 		memcpy(bytes_of(pte) + at, buf, len);
 	pthread_mutex_unlock(&sp->sp_mutex);
@@ -265,9 +268,9 @@ unsigned soft_pmap_check(struct soft_pmap *sp, struct uvm_map *map)
 		struct soft_pte *pte = &sp->sp_ptes[gfn];
 		struct uvm_page *pg;
 
-		if (pte->kind != PMAP_OWN && pte->kind != PMAP_LENT)
+		if (pte->kind != PMAP_OWN && pte->kind != PMAP_LENT && pte->kind != PMAP_ARENA)
 			continue;
-		pg = uvm_ptab_get(&pte->store->st_frames, pte->index);
+		pg = uvm_ptab_get(&pte->store->st_frames, pte->index / pte->store->st_frame_pages);
 		if (pg == NULL && pte->kind == PMAP_OWN && pte->store == map->vm_store)
 			continue; /* unlearned, or never touched */
 		if (pg == NULL || (pte->writable && (uvm_page_loans(pg) > 0 ||

@@ -63,8 +63,8 @@ static int memfd_back_huge(struct uvm_store *st, uint64_t index)
 	int ret;
 
 	do
-		ret = SYS(fallocate(
-		    memfd_store_of(st)->ms_fd, 0, (off_t)(index * size), (off_t)size));
+		ret = SYS(
+		    fallocate(memfd_store_of(st)->ms_fd, 0, (off_t)(index * size), (off_t)size));
 	while (ret != 0 && errno == EINTR);
 	return ret != 0 ? -errno : 0;
 }
@@ -180,8 +180,8 @@ int memfd_store_create(const char *name, uint64_t bank_pages, unsigned nbanks, u
 	return create(name, 1, bank_pages, nbanks, domid, msp, f);
 }
 
-int memfd_store_create_huge(const char *name, uint64_t bank_frames, unsigned nbanks,
-    uint32_t domid, struct memfd_store **msp, struct failure *f)
+int memfd_store_create_huge(const char *name, uint64_t bank_frames, unsigned nbanks, uint32_t domid,
+    struct memfd_store **msp, struct failure *f)
 {
 	return create(name, UVM_HUGE_PAGES, bank_frames, nbanks, domid, msp, f);
 }

@@ -25,7 +25,7 @@
  */
 #include <stdint.h>
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 #define WIRE_FD_REQUEST 3
 #define WIRE_FD_PMAP 4
 #define WIRE_FD_EVENT 5
@@ -130,19 +130,20 @@ struct wire_exit {
  *               read-only descriptor, registered and write-protected, so that a write is an event
  *   WIRE_ZERO   the kernel's zero page, registered and write-protected
  *   WIRE_NONE   nothing: an access is an event (missing page)
+ *   WIRE_ARENA  pages of the store fds[fd], which the guest may write: as WIRE_OWN
  *
  * The executor maps all extents in order, wakes whoever sleeps on them, and answers once with
  * wire_mapped when want_reply is set (always set in the last message of a list).  After a failure
  * it answers the error and number of pages done; the core decides what to do.
  */
-enum wire_extent_kind { WIRE_OWN = 1, WIRE_LENT, WIRE_ZERO, WIRE_NONE };
+enum wire_extent_kind { WIRE_OWN = 1, WIRE_LENT, WIRE_ZERO, WIRE_NONE, WIRE_ARENA };
 
 struct wire_extent {
 	uint64_t gfn;
 	uint64_t index; /* page in the store; 0 for ZERO and NONE */
 	uint32_t npages;
 	uint16_t kind; /* enum wire_extent_kind */
-	uint16_t fd;   /* which of the message's descriptors; WIRE_LENT only */
+	uint16_t fd;   /* which of the message's descriptors; LENT and ARENA only */
 };
 
 struct wire_map {

@@ -15,11 +15,15 @@ struct uvm_store;
 enum pmap_kind {
 	PMAP_OWN = 1, /* the guest's own store: writable until protected */
 	PMAP_LENT,    /* any store: read-only; a write raises uvm_fault */
+	PMAP_ARENA,   /* any store: as OWN, for an arena's writer */
 	PMAP_ZERO,    /* the zero frame: read-only; a write raises uvm_fault */
 	PMAP_NONE,    /* nothing; an access raises uvm_fault */
 };
 
-/* A run of pages, contiguous in the guest and (for OWN and LENT) in the store. */
+/*
+ * A run of pages, contiguous in the guest and (but for ZERO and NONE) in the store.  All are pages of
+ * 4 KiB: so is index, even if the store's own pages are larger.
+ */
 struct pmap_extent {
 	uint64_t gfn;
 	uint64_t npages;
@@ -38,8 +42,9 @@ struct pmap_ops {
 	int (*pmo_enter)(struct pmap *, const struct pmap_extent *, size_t n, size_t *done);
 
 	/*
-	 * Take write permission away from OWN pages, or give it back and wake the sleepers.
-	 * => called with the lock of the amap that maps the pages; does not sleep for the guest
+	 * Take write permission away from OWN or ARENA pages, or give it back and wake the sleepers.
+	 * => called with the lock of the amap that maps the pages, or by who has the arena; does
+	 *    not sleep for the guest
 	 * => when it returns no processor can write (protect).  A guest that is gone counts as done
 	 * => protect returns 0 or -errno, and then nothing is known: unprotect and undo
 	 */

@@ -9,17 +9,17 @@
  * A seal is a loan of some frames (to page): the writer's mapping is protected, and his write to a
  * sealed frame breaks the loan: the arena gets a new frame, which the writer's view shows; the
  * other views go on showing the old one, and have it on loan themselves, until they are refreshed.
- * So nobody ever waits for another guest's process, and a view that is never refreshed keeps at
- * most one old frame for each frame of the arena.
+ * So nobody ever waits for another guest's process.  A view that is never refreshed keeps at most one
+ * old frame for each frame of the arena, a seal another: a store with 2 + views banks is enough.
  *
- * Frames are numbered from 0; a frame is uvm_store_frame_pages(store) pages long.
+ * Frames are numbered from 0, and are as long as the store's are.
  *
  * All functions run inside the world with no locks held, and may leave it meanwhile.  Calls for one
- * arena exclude each other; ao_reap is called with the arena excluded and may call the functions
- * marked "inside" only.  A view's pmap is entered only by the view's own guest (show, refresh,
- * hide, fault), protected and un-protected by anybody.
+ * arena exclude each other: whoever is in one "has" the arena.  The ops are called by a thread that
+ * has it, and may call the functions marked "inside" only.  A view's pmap is entered only by the
+ * view's own guest (show, refresh, hide, fault), protected and un-protected by anybody.
  */
-#include "uvm/uvm_map.h"
+#include "uvm/uvm_loan.h"
 
 struct uvm_arena;
 
@@ -29,6 +29,12 @@ struct uvm_arena_ops {
 	 * released (uvm_arena_unseal).  May be NULL.
 	 */
 	void (*ao_reap)(void *arg);
+	/*
+	 * The view of map at gfn shows this many frames as they were before the writer broke a
+	 * seal: after a break, before the writer goes on; or after a refresh.  Not called for a view
+	 * that ends.  May be NULL.
+	 */
+	void (*ao_stale)(void *arg, struct uvm_map *map, uint64_t gfn, uint64_t frames);
 };
 
 /*
@@ -41,7 +47,10 @@ int uvm_arena_create(struct uvm_store *st, uint64_t nframes, unsigned nseals,
 void uvm_arena_ref(struct uvm_arena *ua);
 void uvm_arena_rele(struct uvm_arena *ua);
 
-/* uvm_arena_kva: the core's own address of a frame, valid until it is broken or the arena ends. */
+/*
+ * uvm_arena_kva: the core's own address of a frame, valid until it is broken or the arena ends.
+ * Inside, too.
+ */
 void *uvm_arena_kva(struct uvm_arena *ua, uint64_t frame);
 uint64_t uvm_arena_frames(const struct uvm_arena *ua);
 
@@ -84,14 +93,20 @@ void uvm_arena_thaw(struct uvm_arena *ua);
 #define UVM_NOSEAL UINT32_MAX
 int uvm_arena_refresh(struct uvm_map *map, uint64_t gfn, uint32_t seal, uint64_t first, uint64_t n);
 
-/* uvm_arena_stale: frames that the view at gfn shows as they once were; 0 when there is none. */
-uint64_t uvm_arena_stale(struct uvm_map *map, uint64_t gfn);
+/*
+ * For uvm_fault: an access to an entry of kind ARENA.  => map locked (lookup); unlocked on return
+ * For uvm_map_remove: the end of such an entry, with nothing locked.
+ */
+int uvm_arena_fault(struct uvm_lookup *ul, uint64_t gfn, bool write);
+void uvm_arena_entry_gone(struct uvm_entry *e);
 
-/* For uvm_fault and uvm_map_remove: an access to an entry of kind ARENA; the entry's end. */
-int uvm_arena_fault(struct uvm_map *map, uint64_t gfn, enum uvm_access access);
-void uvm_arena_entry_gone(struct uvm_map *map, struct uvm_entry *e);
-
-/* For the auditor: every loan that arenas and views hold.  => world stopped */
+/*
+ * For the auditor, with the world stopped.  uvm_arena_visit: every loan that arenas and views hold.
+ * uvm_arena_claim: say whose frames those of an entry are; returns how many pages the guest only
+ * looks at.  uvm_arena_exposed: sealed frames that the writer of this entry could write.
+ */
 void uvm_arena_visit(void (*visit)(const union uvm_loaned *loans, uint64_t n, enum uvm_loan_kind));
+uint64_t uvm_arena_claim(struct uvm_map *map, const struct uvm_entry *e);
+uint64_t uvm_arena_exposed(const struct uvm_entry *e);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "uvm/uvm_arena.h"
+
 /* How often running guests may spoil the comparison before it is reported as it is. */
 #define ATTEMPTS 8
 
@@ -76,6 +78,16 @@ static void see_loans(const union uvm_loaned *loans, uint64_t n, enum uvm_loan_k
 	}
 }
 
+static void check_view(struct uvm_account *ac, struct uvm_map *map, struct uvm_entry *e)
+{
+	uint64_t exposed = uvm_arena_exposed(e);
+
+	if (exposed > 0)
+		finding(ac, "domain %u: %ju frames of the arena at gfn %#jx are sealed and writable",
+		    map->vm_domid, (uintmax_t)exposed, (uintmax_t)e->me_start);
+	map->vm_frames.fr_borrowed += uvm_arena_claim(map, e);
+}
+
 static void walk_map(struct uvm_account *ac, struct uvm_map *map)
 {
 	struct uvm_entry *e = NULL;
@@ -87,6 +99,8 @@ static void walk_map(struct uvm_account *ac, struct uvm_map *map)
 		     i++)
 			if (uvm_amap_lookup(e->me_amap, i) != NULL)
 				check_slot(ac, map, e, i);
+		if (e->me_kind == UVM_ENTRY_ARENA)
+			check_view(ac, map, e);
 		if (e->me_loans == NULL)
 			continue;
 		see_loans(e->me_loans, n,
@@ -173,9 +187,9 @@ static void walk_stores(struct uvm_account *ac)
 			/* The zero frame is part of the program, not of any store's memory. */
 			if (uvm_zero_page_p(pg))
 				continue;
-			fr = pg->pg_object != NULL  ? &ac->ac_host
-			     : pg->pg_guest != NULL ? &pg->pg_guest->vm_frames
-						    : of_store;
+			fr = pg->pg_guest != NULL    ? &pg->pg_guest->vm_frames
+			     : pg->pg_object != NULL ? &ac->ac_host
+						     : of_store;
 			*state_of(pg, fr) += st->st_frame_pages;
 		}
 		blocks = st->st_ops->so_blocks(st);
@@ -196,6 +210,7 @@ static void take_account(struct uvm_account *ac)
 	memset(ac, 0, sizeof(*ac));
 	forget_counts();
 	uvm_ledger_visit(see_loans);
+	uvm_arena_visit(see_loans);
 	LIST_FOREACH (map, &uvm_maps, vm_all)
 		walk_map(ac, map);
 	walk_stores(ac);

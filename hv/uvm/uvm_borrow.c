@@ -180,7 +180,7 @@ int uvm_ledger_return(struct uvm_map *map, uint64_t gfn)
 	uint64_t id;
 	int error;
 
-	error = uvm_map_claim(map, gfn, &e);
+	error = uvm_map_claim(map, gfn, UVM_ENTRY_BORROWED, &e);
 	if (error != 0)
 		return error;
 	/* When that fails the window stays as it is, for the auditor, until the guest is killed. */

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "uvm/uvm_loan.h"
+#include "uvm/uvm_arena.h"
 
 /* Most pages that one write un-protects ahead. */
 #define THAW_AHEAD 512u
@@ -265,6 +265,8 @@ static int fault_once(struct uvm_map *map, uint64_t gfn, enum uvm_access access)
 		map->vm_pmap->pm_ops->pmo_wake(map->vm_pmap, gfn);
 		return 0;
 	}
+	if (ul.ul_entry->me_kind == UVM_ENTRY_ARENA)
+		return uvm_arena_fault(&ul, gfn, access == UVM_ACCESS_WRITE);
 	am = ul.ul_entry->me_amap;
 	if (uvm_amap_busy(am, fl.fl_slot)) {
 		uvm_unlock(&map->vm_lock);

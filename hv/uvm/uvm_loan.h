@@ -26,7 +26,7 @@ enum uvm_loan_kind { UVM_LOAN_TOPAGE = 1, UVM_LOAN_TOANON = 2 };
 /*
  * uvm_loan: lend pages [gfn, gfn + n) of a guest, whatever they are made of.
  * => out[n] is filled on success
- * => -EFAULT: a hole; -EBUSY: a wired page; -EINVAL: n is 0, or a window asked to be lent to anons;
+ * => -EFAULT: a hole; -EBUSY: a wired page; -EINVAL: n is 0, a window asked to be lent to anons, or a view of an arena;
  *    -ENOMEM; or the pager's error.  After an error no loan of the call is left
  */
 int uvm_loan(

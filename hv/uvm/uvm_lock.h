@@ -10,6 +10,7 @@
  *	rank	lock			protects
  *	WORLD	uvm_world (shared)	nothing moves while the auditor holds it exclusively
  *	LEDGER	the book of loans	loan numbers, who may borrow, who holds which window
+ *	ARENA	an arena		who has it
  *	MAP	a guest map		its entries
  *	AMAP	an amap			its slots; write-protection of the frames mapped through it
  *	OBJECT	an object		its pages, flags, the owner's half of their loan counts
@@ -28,6 +29,7 @@
 enum uvm_rank {
 	UVM_RANK_WORLD = 1,
 	UVM_RANK_LEDGER,
+	UVM_RANK_ARENA,
 	UVM_RANK_MAP,
 	UVM_RANK_AMAP,
 	UVM_RANK_OBJECT,

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "uvm/uvm_alloc.h"
-#include "uvm/uvm_loan.h"
+#include "uvm/uvm_arena.h"
 #include "uvm/uvm_tree.h"
 
 struct uvm_maplist uvm_maps = LIST_HEAD_INITIALIZER(uvm_maps);
@@ -146,7 +146,7 @@ static struct uvm_entry *entry_alloc(
 	if (kind == UVM_ENTRY_WINDOW) {
 		e->me_loans = uvm_zalloc(n * sizeof(*e->me_loans));
 		complete = e->me_loans != NULL;
-	} else {
+	} else if (kind == UVM_ENTRY_MEMORY) {
 		e->me_amap = uvm_amap_alloc(n);
 		complete = e->me_amap != NULL;
 	}
@@ -222,7 +222,7 @@ int uvm_map_enter_object(
 	return 0;
 }
 
-int uvm_map_claim(struct uvm_map *map, uint64_t gfn, struct uvm_entry **ep)
+int uvm_map_claim(struct uvm_map *map, uint64_t gfn, unsigned flag, struct uvm_entry **ep)
 {
 	struct uvm_entry *e;
 	int error = 0;
@@ -231,7 +231,7 @@ int uvm_map_claim(struct uvm_map *map, uint64_t gfn, struct uvm_entry **ep)
 	e = entry_at_or_after(map, gfn);
 	if (e == NULL || e->me_start != gfn)
 		error = -ENOENT;
-	else if (!(e->me_flags & UVM_ENTRY_BORROWED))
+	else if (!(e->me_flags & flag))
 		error = -EINVAL;
 	else if ((e->me_flags & UVM_ENTRY_BUSY) || e->me_nwired > 0)
 		error = -EBUSY;
@@ -290,6 +290,8 @@ void uvm_map_remove(struct uvm_map *map, struct uvm_entry *e)
 	KASSERT(e->me_flags & UVM_ENTRY_BUSY);
 	if (e->me_kind == UVM_ENTRY_WINDOW)
 		uvm_unloan(e->me_loans, n, UVM_LOAN_TOPAGE);
+	else if (e->me_kind == UVM_ENTRY_ARENA)
+		uvm_arena_entry_gone(e);
 	else
 		empty_amap(map, e);
 	/* Anons of a borrow that failed before they reached the amap. */

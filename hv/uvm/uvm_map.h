@@ -4,7 +4,8 @@
 /*
  * Guest maps: what is where in a guest's physical address space.  gfns and counts are 4 KiB pages.
  *
- * An entry is memory (an amap over an optional object) or a window (pages of a loan, read-only).
+ * An entry is memory (an amap over an optional object), a window (pages of a loan, read-only), or a
+ * view of an arena (uvm_arena.h).
  * A page of a memory entry is looked for in the anon layer first, then in the object, else it is
  * zero-fill.  Memory that the guest touched and the core has not looked at yet ("unlearned") has
  * no anon although its home page in the store is resident; uvm_map_learn_page finds that out.
@@ -39,12 +40,13 @@ union uvm_loaned {
 	struct uvm_anon *anon;
 };
 
-enum uvm_entry_kind { UVM_ENTRY_MEMORY = 1, UVM_ENTRY_WINDOW };
+enum uvm_entry_kind { UVM_ENTRY_MEMORY = 1, UVM_ENTRY_WINDOW, UVM_ENTRY_ARENA };
 
 /* me_flags */
 #define UVM_ENTRY_RAM 0x1u	/* pages without anon may be unlearned memory of the guest */
 #define UVM_ENTRY_BUSY 0x2u	/* being mapped or unmapped: not to be used or removed */
 #define UVM_ENTRY_BORROWED 0x4u /* a window, or copy-on-write memory borrowed by a loan */
+#define UVM_ENTRY_VIEW 0x8u	/* of an arena */
 
 struct uvm_entry {
 	RB_ENTRY(uvm_entry) me_tree;
@@ -58,6 +60,7 @@ struct uvm_entry {
 	 * yet in the amap.  NULL elements where there is none. */
 	union uvm_loaned *me_loans;
 	uint64_t me_loan;	   /* BORROWED: number of the loan, for messages and accounts */
+	struct uvm_view *me_view;  /* ARENA: NULL while it is being made */
 	uint64_t me_nwired;	   /* map lock: pages that are wired */
 	bool me_counted;	   /* BORROWED: the offer counts it as a window */
 	struct uvm_map *me_origin; /* BORROWED: the lender's map (reference) or NULL ... */
@@ -150,9 +153,10 @@ int uvm_map_show(struct uvm_map *map, const struct pmap_extent *ext);
  * uvm_map_claim: find the entry that starts at gfn and make it busy, so that the caller can take
  * it down: map nothing in its place, then uvm_map_remove.
  * => -ENOENT: none starts there; -EBUSY: busy already (being mapped or removed)
- * => only BORROWED entries can be claimed, others are -EINVAL; with wired pages -EBUSY
+ * => only entries with the flag (BORROWED or VIEW) can be claimed, others are -EINVAL; with wired
+ *    pages -EBUSY
  */
-int uvm_map_claim(struct uvm_map *map, uint64_t gfn, struct uvm_entry **ep);
+int uvm_map_claim(struct uvm_map *map, uint64_t gfn, unsigned flag, struct uvm_entry **ep);
 
 /*
  * uvm_map_remove: drop an entry that the caller has busy, with all it holds, then thaw the lender.

@@ -81,7 +81,7 @@ LvTest(uvm_map, lookup_finds_entries_not_holes_nor_busy_ones)
 	uvm_map_unlock(&ul);
 	LV_FAILS(uvm_map_lookup(a->map, 12, &ul), EFAULT);
 	LV_FAILS(uvm_map_lookup(a->map, UINT64_MAX, &ul), EFAULT);
-	LV_OK(uvm_map_claim(a->map, 10, &e));
+	LV_OK(uvm_map_claim(a->map, 10, UVM_ENTRY_BORROWED, &e));
 	uvm_map_remove(a->map, e);
 }
 
@@ -90,19 +90,19 @@ LvTest(uvm_map, claim_takes_borrowed_entries_by_their_start_once)
 	struct guest *a = guest_with_room();
 	struct uvm_entry *e, *claimed;
 
-	LV_FAILS(uvm_map_claim(a->map, 0, &claimed), EINVAL);
-	LV_FAILS(uvm_map_claim(a->map, 1, &claimed), ENOENT);
+	LV_FAILS(uvm_map_claim(a->map, 0, UVM_ENTRY_BORROWED, &claimed), EINVAL);
+	LV_FAILS(uvm_map_claim(a->map, 1, UVM_ENTRY_BORROWED, &claimed), ENOENT);
 	LV_OK(uvm_map_enter_new(a->map, 10, 2, UVM_ENTRY_WINDOW, UVM_ENTRY_BORROWED, &e));
-	LV_FAILS(uvm_map_claim(a->map, 10, &claimed), EBUSY);
+	LV_FAILS(uvm_map_claim(a->map, 10, UVM_ENTRY_BORROWED, &claimed), EBUSY);
 	uvm_map_entry_ready(a->map, e);
-	LV_FAILS(uvm_map_claim(a->map, 11, &claimed), ENOENT);
-	LV_OK(uvm_map_claim(a->map, 10, &claimed));
+	LV_FAILS(uvm_map_claim(a->map, 11, UVM_ENTRY_BORROWED, &claimed), ENOENT);
+	LV_OK(uvm_map_claim(a->map, 10, UVM_ENTRY_BORROWED, &claimed));
 	cr_assert_eq(claimed, e);
-	LV_FAILS(uvm_map_claim(a->map, 10, &claimed), EBUSY);
+	LV_FAILS(uvm_map_claim(a->map, 10, UVM_ENTRY_BORROWED, &claimed), EBUSY);
 	uvm_map_entry_ready(a->map, e);
-	LV_OK(uvm_map_claim(a->map, 10, &claimed));
+	LV_OK(uvm_map_claim(a->map, 10, UVM_ENTRY_BORROWED, &claimed));
 	uvm_map_remove(a->map, e);
-	LV_FAILS(uvm_map_claim(a->map, 10, &claimed), ENOENT);
+	LV_FAILS(uvm_map_claim(a->map, 10, UVM_ENTRY_BORROWED, &claimed), ENOENT);
 }
 
 LvTest(uvm_map, entries_are_walked_in_order)
