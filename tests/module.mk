@@ -16,7 +16,7 @@ UNIT_COMMON := tests/unit/fixture.c hv/pmap/pmap_soft.c $(UVM_SRCS)
 UNIT_UVM    := $(wildcard tests/unit/uvm/test_*.c)
 UNIT_OTHER  := $(filter-out $(UNIT_UVM) tests/unit/known_bad/%,$(wildcard tests/unit/*/test_*.c))
 UNIT_TESTS  := $(foreach t,$(UNIT_UVM) $(UNIT_OTHER),$(patsubst tests/unit/%.c,unit/%,$(t)))
-UNIT_PLAIN  := unit/model unit/stress_lock
+UNIT_PLAIN  := unit/model unit/stress_lock unit/stress_arena
 UNIT_PROGS  := $(UNIT_TESTS) unit/known_bad $(UNIT_PLAIN)
 PROGS       += $(UNIT_PROGS)
 
@@ -39,6 +39,7 @@ unit/known_bad_SRCS   := tests/unit/known_bad/test_known_bad.c tests/unit/lvtest
 unit/known_bad_LIBS   := -lcriterion
 unit/model_SRCS       := $(wildcard tests/unit/model/*.c) $(UNIT_COMMON)
 unit/stress_lock_SRCS := tests/unit/stress/stress_lock.c hv/uvm/uvm_lock.c
+unit/stress_arena_SRCS := tests/unit/stress/stress_arena.c $(UNIT_COMMON)
 
 $(B)/tests/unit/%.o: CPPFLAGS += -Itests/unit
 

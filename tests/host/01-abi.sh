@@ -111,6 +111,28 @@ test_sleep() {
 	says "probe: slept" "$out"
 }
 
+# cpu_ticks: hundredths of a second of processor time that the last guest's process has used.
+cpu_ticks() {
+	local stat
+	read -r stat <"/proc/$vmm_pid/stat" || fail "the guest is gone"
+	read -ra stat <<<"${stat##*) }"
+	ticks=$((stat[11] + stat[12]))
+}
+
+# A guest that sleeps leaves the processor alone.  (It once looked at its clock all the time, where
+# the TSC counts in its own way while the vCPU does not run.)
+test_idle_guest_uses_no_processor() {
+	local before ticks
+	launch idler sleep ms=600000
+	pause 1
+	cpu_ticks
+	before=$ticks
+	pause 3
+	cpu_ticks
+	[ $((ticks - before)) -le 30 ] || fail "$((ticks - before)) ticks in 3 seconds of sleep"
+	expect 0 lombard stop idler
+}
+
 test_bench_lend() {
 	passes bench-lend pages=16 rounds=101
 	passes bench-lend pages=1 rounds=101 write=1
@@ -192,6 +214,6 @@ host_tests hello list unknown_test no_arguments exit_status \
 	shutdown_poweroff shutdown_reboot shutdown_crash shutdown_impossible shutdown_unknown \
 	crash_undefined crash_protection crash_null crash_high crash_stack \
 	triple_fault crash_is_told wild_pointers wild_ports unknown_calls across_pages bad_lend \
-	bad_id event_loopback poll_timeout memory lend_again lend_store sleep bench_lend \
-	memory_sizes window_sizes stop stopped_by_another interrupted console_input_ends \
+	bad_id event_loopback poll_timeout memory lend_again lend_store sleep \
+	idle_guest_uses_no_processor bench_lend memory_sizes window_sizes stop stopped_by_another interrupted console_input_ends \
 	console_reader_gone cell_starts_by_itself remembers_ends

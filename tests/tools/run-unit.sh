@@ -133,6 +133,9 @@ unit()
 threads()
 {
 	plain_program unit/stress_lock "$B/bin/unit/stress_lock" "$SECONDS_EACH"
+	# shellcheck disable=SC2086
+	plain_program unit/stress_arena "$B/bin/unit/stress_arena" "$SECONDS_EACH" $SEED
+	grep 'seed' "$logs/$(log_of unit/stress_arena)" | sed 's/^/          /'
 	for n in 2 4 8; do
 		# shellcheck disable=SC2086
 		plain_program "unit/model $n" "$B/bin/unit/model" --threads $n \
