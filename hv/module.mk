@@ -12,4 +12,4 @@ PROGS += lombard-vmm
 BIN_PROGS += lombard-vmm
 lombard-vmm_SRCS := $(wildcard hv/vmm/*.c) hv/pmap/pmap_local.c hv/pmap/mapcount.c \
 	hv/lib/failure.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
-lombard-vmm_PKGS := libelf
+lombard-vmm_PKGS := libelf libseccomp

@@ -2,7 +2,6 @@
 #include "lib/spin.h"
 
 #include <sched.h>
-#include <sys/sysinfo.h>
 #include <time.h>
 
 /* Longest look, as KVM's halt_poll_ns, and the first one. */
@@ -22,9 +21,13 @@ static int alone(void)
 {
 	static _Atomic int processors;
 	int n = processors;
+	cpu_set_t set;
 
-	if (n == 0)
-		processors = n = get_nprocs();
+	if (n == 0) {
+		/* It fails where there are more than fit into the set. */
+		n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : CPU_SETSIZE;
+		processors = n;
+	}
 	return n == 1;
 }
 

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "lombard/chan.h"
 #include "lombard/loan.h"
 #include "xen/public.h"
 
@@ -46,6 +47,21 @@ static const uint16_t loan_sizes[] = {
     [LOANOP_discard] = sizeof(struct loan_discard),
 };
 
+static const uint16_t chan_sizes[] = {
+    [CHANOP_create] = sizeof(struct chan_create),
+    [CHANOP_connect] = sizeof(struct chan_connect),
+    [CHANOP_accept] = sizeof(struct chan_connect),
+    [CHANOP_query] = sizeof(struct chan_query),
+    [CHANOP_seal] = sizeof(struct chan_seal),
+    [CHANOP_reap] = sizeof(struct chan_id),
+    [CHANOP_close] = sizeof(struct chan_id),
+    [CHANOP_notify] = sizeof(struct chan_peers),
+    [CHANOP_drop] = sizeof(struct chan_peers),
+    [CHANOP_refresh] = sizeof(struct chan_refresh),
+};
+
+_Static_assert(sizeof(struct chan_seal) <= WIRE_MAX_ARG, "the largest structure");
+
 static const uint16_t memory_sizes[] = {
     [XENMEM_add_to_physmap] = sizeof(struct xen_add_to_physmap),
 };
@@ -58,6 +74,7 @@ static const struct forwarded {
 } forwarded[] = {
     {__HYPERVISOR_event_channel_op, evtchn_sizes, sizeof(evtchn_sizes) / sizeof(evtchn_sizes[0])},
     {LOMBARD_HYPERCALL_loan_op, loan_sizes, sizeof(loan_sizes) / sizeof(loan_sizes[0])},
+    {LOMBARD_HYPERCALL_chan_op, chan_sizes, sizeof(chan_sizes) / sizeof(chan_sizes[0])},
     {__HYPERVISOR_memory_op, memory_sizes, sizeof(memory_sizes) / sizeof(memory_sizes[0])},
 };
 

@@ -28,6 +28,7 @@ static void *pmap_thread(void *arg)
 {
 	struct vmm *vm = arg;
 
+	pthread_setname_np(pthread_self(), "pmap");
 	/* Whatever the reason, without its pmap the guest can't go on. */
 	pmap_local_serve(&vm->pmap, WIRE_FD_PMAP);
 	_exit(0);
@@ -37,6 +38,7 @@ static void *vcpu_thread(void *arg)
 {
 	struct vmm_end end;
 
+	pthread_setname_np(pthread_self(), "vcpu0");
 	vcpu_run(arg, &end);
 	link_exit(&end);
 }
@@ -48,7 +50,6 @@ static int start_thread(void *(*run)(void *), const char *name, struct vmm *vm, 
 
 	if (err)
 		return failure_sys(f, -err, "the %s thread can't be started", name);
-	pthread_setname_np(t, name);
 	pthread_detach(t);
 	return 0;
 }

@@ -95,8 +95,11 @@ int vcpu_set_pvh(const struct vcpu *v, uint32_t entry, uint32_t start_info, stru
 
 /*
  * sandbox_enter: give up every privilege but the open descriptors.  0, or -errno with *f.
+ * sandbox_filter: its last step, but in builds with sanitizers: from now on system calls that a VMM
+ * does not make end the process, in all threads.
  */
 int sandbox_enter(const struct vmm *vm, struct failure *f);
+int sandbox_filter(struct failure *f);
 
 /* vcpu_run: returns when the guest has ended. */
 void vcpu_run(struct vmm *vm, struct vmm_end *end);

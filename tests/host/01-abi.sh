@@ -119,6 +119,22 @@ cpu_ticks() {
 	ticks=$((stat[11] + stat[12]))
 }
 
+# What the VMM has given up: root, and all system calls that it does not make anyway.
+test_privileges() {
+	local key value uid= seccomp=
+	launch jailed sleep ms=600000
+	while read -r key value _; do
+		case $key in
+		Uid:) uid=$value ;;
+		Seccomp:) seccomp=$value ;;
+		esac
+	done <"/proc/$vmm_pid/status"
+	[ "$uid" -ge $((0x70000000)) ] || fail "its user is $uid"
+	# The runtimes of sanitizers need more than a VMM.
+	[[ $host_build != */release ]] || equal "system call filter" "$seccomp" 2
+	expect 0 lombard stop jailed
+}
+
 # A guest that sleeps leaves the processor alone.  (It once looked at its clock all the time, where
 # the TSC counts in its own way while the vCPU does not run.)
 test_idle_guest_uses_no_processor() {
@@ -215,5 +231,5 @@ host_tests hello list unknown_test no_arguments exit_status \
 	crash_undefined crash_protection crash_null crash_high crash_stack \
 	triple_fault crash_is_told wild_pointers wild_ports unknown_calls across_pages bad_lend \
 	bad_id event_loopback poll_timeout memory lend_again lend_store sleep \
-	idle_guest_uses_no_processor bench_lend memory_sizes window_sizes stop stopped_by_another interrupted console_input_ends \
+	privileges idle_guest_uses_no_processor bench_lend memory_sizes window_sizes stop stopped_by_another interrupted console_input_ends \
 	console_reader_gone cell_starts_by_itself remembers_ends
