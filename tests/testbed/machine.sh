@@ -88,11 +88,30 @@ bochs_config() {
 	echo c >"$1/bochs.commands"
 }
 
-# Its only text display wants a terminal of its own, though nothing is to be seen there.
+# bochs_drain SCREEN: its display is a terminal of its own making, which it names on its first one.
+# Nobody sees anything there, but somebody has to read: when that terminal is full, the machine stands
+# still.  Ends with the machine, or when it is killed.
+bochs_drain() {
+	local name= n
+	for ((n = 0; n < 100; n++)); do
+		name=$(grep -a -o '/dev/pts/[0-9]*' "$1" 2>/dev/null) && break
+		sleep 0.1
+	done
+	[ -z "$name" ] || exec cat "$name"
+}
+
+# Its only text display wants a terminal, too.
 bochs_on_a_terminal() {
-	local dir=$1 limit=$2
+	local dir=$1 limit=$2 drain
+	: >"$dir/bochs.screen"
+	bochs_drain "$dir/bochs.screen" >/dev/null 2>&1 </dev/null &
+	drain=$!
 	script -qfec "stty rows 25 cols 80; exec timeout --foreground --signal=KILL $limit \
 		bochs -q -f '$dir/bochsrc' -rc '$dir/bochs.commands'" "$dir/bochs.screen" >/dev/null
+	set -- $?
+	kill "$drain" 2>/dev/null
+	wait "$drain" 2>/dev/null
+	return "$1"
 }
 
 machine_ept() {
