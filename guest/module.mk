@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Small guests: build/guest/NAME.elf, each from its directory's C files and the library.  They are
-# freestanding code for one CPU type, so VARIANT changes nothing here.
+# freestanding code for one CPU type, so VARIANT changes nothing here.  The library has the channel
+# library in it (hv/chan), as host programs have.
 
-GUESTS := counter checker editor probe
+GUESTS := counter checker editor hear pipe probe tell
 
 GUEST_B := build/guest$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))
-GUEST_CPPFLAGS := -Iguest/lib -Ihv/abi -MMD -MP
+GUEST_CPPFLAGS := -Iguest/lib -Ihv/abi -Ihv/chan -MMD -MP
 # The library provides memcpy and friends, so no loop of it may be turned into a call of itself.
 GUEST_CFLAGS := -std=gnu11 -g -O2 $(WARN) -m64 -march=x86-64 -ffreestanding -fno-pie \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
@@ -16,11 +17,21 @@ GUEST_LDFLAGS := -m64 -nostdlib -static -Wl,-T,guest/lib/guest.ld -Wl,--build-id
 
 GUEST_LIB := $(GUEST_B)/liblombard-guest.a
 guest_objs = $(patsubst guest/%,$(GUEST_B)/%.o,$(basename $(wildcard guest/$(1)/*.c guest/$(1)/*.S)))
-GUEST_OBJS := $(foreach g,lib $(GUESTS),$(call guest_objs,$(g)))
+CHAN_SRCS  := $(wildcard hv/chan/*.c)
+GUEST_CHAN := $(CHAN_SRCS:hv/%.c=$(GUEST_B)/%.o)
+GUEST_OBJS := $(foreach g,lib $(GUESTS),$(call guest_objs,$(g))) $(GUEST_CHAN)
 
 ALL += $(GUESTS:%=$(GUEST_B)/%.elf)
 
 $(GUEST_B)/%.o: guest/%.c
+	$(SAY) CC $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_CPPFLAGS) $(GUEST_CFLAGS) -c -o $@ $<
+
+# Only the transport sees more of the channel library than its header.
+$(GUEST_B)/lib/chan_guest.o $(GUEST_B)/probe/chan.o: GUEST_CPPFLAGS += -Ihv
+
+$(GUEST_CHAN): $(GUEST_B)/%.o: hv/%.c
 	$(SAY) CC $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CPPFLAGS) $(GUEST_CFLAGS) -c -o $@ $<
@@ -30,7 +41,7 @@ $(GUEST_B)/%.o: guest/%.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CPPFLAGS) -m64 -c -o $@ $<
 
-$(GUEST_LIB): $(call guest_objs,lib)
+$(GUEST_LIB): $(call guest_objs,lib) $(GUEST_CHAN)
 	$(SAY) AR $@
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^

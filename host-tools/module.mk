@@ -4,3 +4,6 @@ PROGS     += lombard
 BIN_PROGS += lombard
 lombard_SRCS := $(wildcard host-tools/lombard/*.c) hv/lib/sock.c
 lombard_PKGS := jansson
+
+include host-tools/libchan/module.mk
+include host-tools/examples/module.mk

@@ -13,10 +13,11 @@ STEPS   ?= 200000
 SECONDS ?= 10
 
 UNIT_COMMON := tests/unit/fixture.c hv/pmap/pmap_soft.c $(UVM_SRCS)
+CHAN_FAKE   := $(wildcard tests/unit/chan/fake*.c)
 UNIT_UVM    := $(wildcard tests/unit/uvm/test_*.c)
 UNIT_OTHER  := $(filter-out $(UNIT_UVM) tests/unit/known_bad/%,$(wildcard tests/unit/*/test_*.c))
 UNIT_TESTS  := $(foreach t,$(UNIT_UVM) $(UNIT_OTHER),$(patsubst tests/unit/%.c,unit/%,$(t)))
-UNIT_PLAIN  := unit/model unit/stress_lock unit/stress_arena
+UNIT_PLAIN  := unit/model unit/stress_lock unit/stress_arena unit/stress_chan unit/chan_fuzz
 UNIT_PROGS  := $(UNIT_TESTS) unit/known_bad $(UNIT_PLAIN)
 PROGS       += $(UNIT_PROGS)
 
@@ -40,6 +41,9 @@ unit/known_bad_LIBS   := -lcriterion
 unit/model_SRCS       := $(wildcard tests/unit/model/*.c) $(UNIT_COMMON)
 unit/stress_lock_SRCS := tests/unit/stress/stress_lock.c hv/uvm/uvm_lock.c
 unit/stress_arena_SRCS := tests/unit/stress/stress_arena.c $(UNIT_COMMON)
+unit/stress_chan_SRCS := tests/unit/chan/stress_chan.c $(CHAN_FAKE) $(CHAN_SRCS)
+
+unit/chan_fuzz_SRCS := $(wildcard tests/fuzz/*.c) $(CHAN_SRCS)
 
 $(B)/tests/unit/%.o: CPPFLAGS += -Itests/unit
 
@@ -62,6 +66,7 @@ unit-run: $(addprefix $(B)/bin/,$(UNIT_PROGS))
 threads-run: $(addprefix $(B)/bin/,$(UNIT_PLAIN))
 	$(Q)B=$(B) SECONDS_EACH=$(SECONDS) SEED=$(SEED) tests/tools/run-unit.sh threads
 
+include tests/fuzz/module.mk
 include tests/host/module.mk
 include tests/bench/module.mk
 include tests/testbed/module.mk

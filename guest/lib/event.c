@@ -4,6 +4,7 @@
  * SCHEDOP_poll sleeps until one of a list of ports is pending.
  */
 #include "lombard-guest.h"
+#include "start.h"
 
 #define MAX_PORTS 128 /* what SCHEDOP_poll takes */
 
@@ -13,7 +14,7 @@ static struct shared_info *shared;
  * Place the shared_info page on a page of our RAM; the first event call does it.  Every port is
  * masked: the mask suppresses upcalls, which nobody here would take, not the pending bits.
  */
-static int shared_init(void)
+int event_init(void)
 {
 	struct xen_add_to_physmap arg = {
 	    .domid = DOMID_SELF,
@@ -43,7 +44,7 @@ static int shared_init(void)
 int event_alloc(uint16_t remote, uint32_t *port)
 {
 	struct evtchn_alloc_unbound arg = {.dom = DOMID_SELF, .remote_dom = remote};
-	int err = shared_init();
+	int err = event_init();
 
 	if (err == 0)
 		err = hypercall_event_channel_op(EVTCHNOP_alloc_unbound, &arg);
@@ -55,7 +56,7 @@ int event_alloc(uint16_t remote, uint32_t *port)
 int event_bind(uint16_t remote, uint32_t remote_port, uint32_t *port)
 {
 	struct evtchn_bind_interdomain arg = {.remote_dom = remote, .remote_port = remote_port};
-	int err = shared_init();
+	int err = event_init();
 
 	if (err == 0)
 		err = hypercall_event_channel_op(EVTCHNOP_bind_interdomain, &arg);
@@ -67,7 +68,7 @@ int event_bind(uint16_t remote, uint32_t remote_port, uint32_t *port)
 int event_bind_virq(uint32_t virq, uint32_t *port)
 {
 	struct evtchn_bind_virq arg = {.virq = virq, .vcpu = 0};
-	int err = shared_init();
+	int err = event_init();
 
 	if (err == 0)
 		err = hypercall_event_channel_op(EVTCHNOP_bind_virq, &arg);

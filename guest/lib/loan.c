@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Lending and borrowing: loan_op with types, and the choice of places for windows. */
+/* Lending and borrowing: loan_op with types. */
 #include "lombard-guest.h"
 #include "start.h"
-
-static struct run_list windows_free;
-static struct run_list windows_out; /* one run for each window, never merged */
-static bool windows_known;
 
 int loan_info(struct loan_info *info)
 {
@@ -49,61 +45,16 @@ int loan_recall(uint64_t id, unsigned int *windows)
 	return 0;
 }
 
-static int windows_init(void)
-{
-	struct loan_info info;
-	int err;
-
-	if (windows_known)
-		return 0;
-	err = loan_info(&info);
-	if (err == 0 && info.window_pages != 0)
-		err = run_put(&windows_free, info.window_gfn, info.window_pages);
-	windows_known = err == 0;
-	return err;
-}
-
-/* Choose a place for a window, map it in the page tables, and note it as taken. */
-static int place_take(uint32_t pages, uint64_t *gfn)
-{
-	const uint64_t large = PAGE_2M - 1;
-	int err = windows_init();
-
-	if (err != 0)
-		return err;
-	if (pages == 0)
-		return -XEN_EINVAL;
-	if (!run_take(&windows_free, pages, gfn))
-		return -XEN_ENOSPC;
-	/* By whole 2 MiB pages: a neighbour's tables are never split, and unborrowed is unborrowed.
-	 */
-	err = mem_map(*gfn * PAGE_SIZE & ~large, ((*gfn + pages) * PAGE_SIZE + large) & ~large);
-	if (err == 0)
-		err = run_put_alone(&windows_out, *gfn, pages);
-	if (err != 0)
-		run_put(&windows_free, *gfn, pages);
-	return err;
-}
-
-static int place_give(uint64_t gfn)
-{
-	uint64_t pages;
-
-	if (!run_find_take(&windows_out, gfn, &pages))
-		return -XEN_ENOENT;
-	return run_put(&windows_free, gfn, pages);
-}
-
 int loan_borrow(uint64_t id, uint32_t first, uint32_t pages, void **window)
 {
 	struct loan_borrow arg = {.id = id, .first = first, .nr_pages = pages};
-	int err = place_take(pages, &arg.gfn);
+	int err = window_take(pages, 1, &arg.gfn);
 
 	if (err != 0)
 		return err;
 	err = hypercall_loan_op(LOANOP_borrow, &arg);
 	if (err != 0) {
-		place_give(arg.gfn);
+		window_give(arg.gfn);
 		return err;
 	}
 	*window = (void *)(arg.gfn * PAGE_SIZE);
@@ -115,7 +66,7 @@ int loan_return(void *window)
 	struct loan_return arg = {.gfn = (uint64_t)window / PAGE_SIZE};
 	int err = hypercall_loan_op(LOANOP_return, &arg);
 
-	return err == 0 ? place_give(arg.gfn) : err;
+	return err == 0 ? window_give(arg.gfn) : err;
 }
 
 static int query(unsigned int cmd, uint64_t id, struct loan_query *loan)

@@ -93,6 +93,17 @@ int run_put(struct run_list *list, uint64_t first, uint64_t nr);
 int run_put_alone(struct run_list *list, uint64_t first, uint64_t nr);
 bool run_take(struct run_list *list, uint64_t nr, uint64_t *first);
 bool run_find_take(struct run_list *list, uint64_t first, uint64_t *nr);
+
+/*
+ * window_take: choose a free place of the window area, for `pages` pages from a multiple of `align`
+ * pages on, and map it in the page tables.  -XEN_ENOSPC when there is none.
+ * window_give: nothing is there any more.
+ */
+int window_take(uint32_t pages, uint32_t align, uint64_t *gfn);
+int window_give(uint64_t gfn);
+
+/* event_init: see to it that pending events show.  What makes ports by itself needs no call. */
+int event_init(void);
 #endif
 
 #endif

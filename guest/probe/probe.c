@@ -18,6 +18,8 @@ static const struct {
     {tests_pair, &nr_tests_pair},
     {tests_bench, &nr_tests_bench},
     {tests_window, &nr_tests_window},
+    {tests_chan, &nr_tests_chan},
+    {tests_benchchan, &nr_tests_benchchan},
 };
 
 static const char *running = "?";

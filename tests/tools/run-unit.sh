@@ -126,6 +126,9 @@ unit()
 		criterion_program "$t"
 	done
 	# shellcheck disable=SC2086
+	plain_program unit/chan_fuzz "$B/bin/unit/chan_fuzz" -runs=20000 ${SEED:+-seed=$SEED}
+	grep 'seed' "$logs/$(log_of unit/chan_fuzz)" | sed 's/^/          /'
+	# shellcheck disable=SC2086
 	plain_program unit/model "$B/bin/unit/model" --steps "$STEPS" ${SEED:+--seed $SEED}
 	grep 'seed' "$logs/$(log_of unit/model)" | head -n 1 | sed 's/^/          /'
 }
@@ -136,6 +139,9 @@ threads()
 	# shellcheck disable=SC2086
 	plain_program unit/stress_arena "$B/bin/unit/stress_arena" "$SECONDS_EACH" $SEED
 	grep 'seed' "$logs/$(log_of unit/stress_arena)" | sed 's/^/          /'
+	# shellcheck disable=SC2086
+	plain_program unit/stress_chan "$B/bin/unit/stress_chan" "$SECONDS_EACH" $SEED
+	grep 'seed' "$logs/$(log_of unit/stress_chan)" | sed 's/^/          /'
 	for n in 2 4 8; do
 		# shellcheck disable=SC2086
 		plain_program "unit/model $n" "$B/bin/unit/model" --threads $n \

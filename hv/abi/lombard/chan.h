@@ -16,10 +16,10 @@
  * named _pages are of 4 KiB.  A channel is two endpoints that see each other's public areas.  One
  * that was created by name may have several peers: each gets all its messages.
  *
- * A message is a range of the sender's arena and a descriptor.  Message number seq (1, 2, ..., modulo
- * 2^32) uses descriptor seq % CHAN_SLOTS; it is published when chan_desc.seq becomes seq, and its
- * descriptor and bytes are the sender's again when every peer has set its release[][] word to seq.
- * No side trusts the other: descriptors are copied once, checked, used.
+ * A message is a range of the sender's arena and a descriptor.  Message number seq (1, 2, ...,
+ * modulo 2^32) uses descriptor seq % CHAN_SLOTS; it is published when chan_desc.seq becomes seq,
+ * and its descriptor and bytes are the sender's again when every peer has set its release[][] word
+ * to seq. No side trusts the other: descriptors are copied once, checked, used.
  */
 #include <stdint.h>
 
@@ -44,6 +44,12 @@ struct chan_desc {
 	uint64_t tag;	 /* the sender's, not interpreted */
 };
 
+/*
+ * When peer i connects, the hypervisor clears start[i] and release[i]: no word is left of another
+ * that had that number before.  A cleared word is 0, but 1 where a message of its slot could have
+ * number 0 (slot 0; desc[0].seq of a new endpoint likewise): a number that no message of that slot
+ * has.
+ */
 struct chan_control {
 	/*
 	 * Set before its owner sleeps: who publishes, or releases, after a full fence looks here
@@ -61,12 +67,15 @@ struct chan_control {
 	struct chan_desc desc[CHAN_SLOTS]; /* at a multiple of 64 */
 };
 
-/* What the hypervisor has sealed for message seq: these frames cannot change until it is released. */
+/*
+ * What the hypervisor has sealed for message seq: these frames cannot change until it is released.
+ * nr is 0 when there is nothing; seq means nothing then.
+ */
 struct chan_sealed {
 	uint32_t seq;
 	uint32_t first; /* frame of the arena */
 	uint32_t nr;	/* frames */
-	uint32_t pad;
+	uint32_t peers; /* bit i: cannot change until peer i of the owner has released it */
 };
 
 /* chan_status.state */
@@ -78,12 +87,17 @@ struct chan_status {
 	uint32_t frame_pages; /* pages of a frame: 1 or CHAN_HUGE_PAGES */
 	uint32_t arena_pages;
 	uint32_t domid; /* the owner's */
-	uint32_t peers; /* bit i: peer i is connected */
+	/*
+	 * bit i: peer i is connected, be it accepted or not; cleared when either side drops the
+	 * other, closes or dies.  This is how an endpoint learns, in its own status, that a peer is
+	 * gone; in the peer's status its number may be another's by then.
+	 */
+	uint32_t peers;
 	uint32_t pad[3];
 	/*
-	 * stale[i]: frames that peer i still sees as they were before the owner wrote to them while
-	 * they were sealed.  While it is not 0, peer i asks CHANOP_refresh for each message before
-	 * it looks at the bytes.
+	 * stale[i] is not 0 while the owner has written to frames that were sealed for peer i: then
+	 * there are frames that i sees as they once were, or not as they were sealed, and i asks
+	 * CHANOP_refresh for each message before it looks at the bytes.
 	 */
 	uint32_t stale[CHAN_MAX_PEERS];
 	struct chan_sealed sealed[CHAN_SLOTS];
@@ -94,15 +108,17 @@ struct chan_status {
 #define CHAN_AREA_PAGES(arena_pages) ((arena_pages) + CHAN_CONTROL_PAGES + CHAN_STATUS_PAGES)
 
 /*
- * chan_op(cmd, arg): rax = LOMBARD_HYPERCALL_chan_op, rdi = CHANOP_*, rsi = guest-virtual address of
- * the command's structure, as with loan_op (lombard/loan.h).  gfns lie in the caller's window area,
- * and are multiples of CHAN_HUGE_PAGES.  An endpoint's event is raised when a peer connects, when one
- * closes or dies, and by CHANOP_notify.
+ * chan_op(cmd, arg): rax = LOMBARD_HYPERCALL_chan_op, rdi = CHANOP_*, rsi = guest-virtual address
+ * of the command's structure, as with loan_op (lombard/loan.h).  gfns lie in the caller's window
+ * area, and are multiples of CHAN_HUGE_PAGES.  An endpoint's event is raised when a peer connects,
+ * when one drops it, closes or dies, and by CHANOP_notify.  -EBADF: id is no open endpoint of the
+ * caller's.
  */
 
 /*
  * CHANOP_create: make an endpoint and map its public area at gfn.
- * -EEXIST: the name is taken, or something is mapped there; -ENOMEM; -EINVAL
+ * -EEXIST: the name is taken, or something is mapped there; -ENOMEM; -EINVAL; -ENOSPC: more than 64
+ * endpoints, or 4 GiB in their arenas
  */
 #define CHANOP_create 0
 #define CHAN_WANT_HUGE 1U /* flags: 2 MiB frames if the host has them free, else 4 KiB */
@@ -114,15 +130,17 @@ struct chan_create {
 	uint16_t max_peers;   /* [in] 1 .. CHAN_MAX_PEERS */
 	uint16_t flags;	      /* [in] CHAN_WANT_* */
 	uint64_t id;	      /* [out] the endpoint's number: unique in the cell, never reused */
-	uint32_t port; /* [out] its event channel; 0 for host programs, who have an eventfd */
+	uint32_t port;	      /* [out] its event channel; 0 for host programs, who get an eventfd */
 	uint32_t frame_pages; /* [out] 1 or CHAN_HUGE_PAGES */
 };
 
 /*
  * CHANOP_connect: become a peer of the endpoint that was created with this name, and map its public
  * area at gfn.  -ENOENT: no such name (yet); -EBUSY: it has all the peers it wants; -EISCONN: this
- * endpoint has its peer (only endpoints without name connect); -ENOSPC: more than room pages
- * CHANOP_accept: map the public area of a peer that has connected.  -EAGAIN: no new one
+ * endpoint has its peer (only endpoints without name connect, others are -EINVAL); -ENOSPC: more
+ * than room pages; -EEXIST: something is mapped there
+ * CHANOP_accept: map the public area of a peer that has connected, the same errors.  -EAGAIN: no
+ * new one.  A peer that closes before it is accepted was never there
  */
 #define CHANOP_connect 1
 #define CHANOP_accept 2
@@ -178,7 +196,11 @@ struct chan_id {
 
 /* CHANOP_notify: raise the event of these peers. */
 #define CHANOP_notify 7
-/* CHANOP_drop: unmap the area of one peer; what it has not released counts as released. */
+/*
+ * CHANOP_drop: unmap the area of one peer; what it has not released counts as released.  It keeps
+ * what it can see, sealed as it was (the caller's frames are replaced by copies where needed,
+ * -ENOMEM if there are none), until it drops the caller in turn.
+ */
 #define CHANOP_drop 8
 struct chan_peers {
 	uint64_t id;
@@ -187,8 +209,9 @@ struct chan_peers {
 };
 
 /*
- * CHANOP_refresh: see the frames of message seq of a peer as they were sealed; when it is not
- * sealed, the frames as they are now.  What the caller saw there before is gone.
+ * CHANOP_refresh: see the frames of message seq of a peer as they were sealed; when no seal of that
+ * message covers them, the frames as they are now: look at chan_sealed after it, not before.  What
+ * the caller saw there before is gone.
  * -EINVAL: no such peer, or outside its arena
  */
 #define CHANOP_refresh 9

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The transport of host programs: hypercalls go over the cell's socket, events come by eventfd.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cell.h"
+#include "chan/transport.h"
+#include "lib/sys.h"
+
+#define NSEC_PER_SEC UINT64_C(1000000000)
+
+static int host_place(void *ctx, uint32_t pages, uint64_t *gfn, void **addr)
+{
+	(void)ctx;
+	return cell_place(pages, gfn, addr);
+}
+
+static void host_unplace(void *ctx, uint64_t gfn, uint32_t pages)
+{
+	(void)ctx;
+	cell_unplace(gfn, pages);
+}
+
+static int host_create(struct chan_endpoint *ep, struct chan_create *op)
+{
+	int fd, ret = (int)cell_call(CHANOP_create, op, op, sizeof(*op), &fd);
+
+	if (ret != 0)
+		return ret;
+	if (fd < 0) {
+		const struct chan_id id = {.id = op->id};
+
+		(void)cell_call(CHANOP_close, &id, NULL, sizeof(id), NULL);
+		return -EPROTO;
+	}
+	ep->id = op->id;
+	ep->port = 0;
+	ep->fd = fd;
+	ep->data = NULL;
+	cell_own_area(op->gfn, op->arena_pages, fd);
+	return 0;
+}
+
+static void host_close(struct chan_endpoint *ep)
+{
+	const struct chan_id op = {.id = ep->id};
+
+	(void)cell_call(CHANOP_close, &op, NULL, sizeof(op), NULL);
+	cell_event_gone(ep->fd);
+	close(ep->fd);
+	ep->fd = CHAN_TRANSPORT_NO_FD;
+}
+
+static int map_peer(uint32_t cmd, struct chan_connect *op)
+{
+	int ret = (int)cell_call(cmd, op, op, sizeof(*op), NULL);
+
+	if (ret == 0)
+		cell_peer_area(op->gfn, op->arena_pages);
+	return ret;
+}
+
+static int host_connect(struct chan_endpoint *ep, struct chan_connect *op)
+{
+	(void)ep;
+	return map_peer(CHANOP_connect, op);
+}
+
+static int host_accept(struct chan_endpoint *ep, struct chan_connect *op)
+{
+	(void)ep;
+	return map_peer(CHANOP_accept, op);
+}
+
+static int host_query(struct chan_endpoint *ep, struct chan_query *op)
+{
+	(void)ep;
+	return (int)cell_call(CHANOP_query, op, op, sizeof(*op), NULL);
+}
+
+static int host_seal(struct chan_endpoint *ep, const struct chan_seal *op)
+{
+	(void)ep;
+	return (int)cell_call(CHANOP_seal, op, NULL, sizeof(*op), NULL);
+}
+
+static int host_refresh(struct chan_endpoint *ep, const struct chan_refresh *op)
+{
+	(void)ep;
+	return (int)cell_call(CHANOP_refresh, op, NULL, sizeof(*op), NULL);
+}
+
+static int host_reap(struct chan_endpoint *ep)
+{
+	const struct chan_id op = {.id = ep->id};
+
+	return (int)cell_call(CHANOP_reap, &op, NULL, sizeof(op), NULL);
+}
+
+static int with_peers(uint32_t cmd, const struct chan_endpoint *ep, uint32_t peers)
+{
+	const struct chan_peers op = {.id = ep->id, .peers = peers};
+
+	return (int)cell_call(cmd, &op, NULL, sizeof(op), NULL);
+}
+
+static int host_notify(struct chan_endpoint *ep, uint32_t peers)
+{
+	return with_peers(CHANOP_notify, ep, peers);
+}
+
+static int host_drop(struct chan_endpoint *ep, uint32_t peer)
+{
+	return with_peers(CHANOP_drop, ep, peer);
+}
+
+static uint64_t host_now_ns(void *ctx)
+{
+	struct timespec ts;
+
+	(void)ctx;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+static bool host_take(struct chan_endpoint *ep)
+{
+	uint64_t count;
+
+	return read(ep->fd, &count, sizeof(count)) == (ssize_t)sizeof(count);
+}
+
+static int host_wait(struct chan_endpoint *ep, uint64_t deadline)
+{
+	struct pollfd p = {.fd = ep->fd, .events = POLLIN};
+	uint64_t now = host_now_ns(NULL), left = deadline > now ? deadline - now : 0;
+	struct timespec ts = {
+	    .tv_sec = (time_t)(left / NSEC_PER_SEC), .tv_nsec = (long)(left % NSEC_PER_SEC)};
+	int n = ppoll(&p, 1, deadline != UINT64_MAX ? &ts : NULL, NULL);
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return -ETIME;
+	(void)host_take(ep);
+	return 0;
+}
+
+static void *host_alloc(void *ctx, size_t bytes)
+{
+	void *memory = SYS_MMAP(mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+
+	(void)ctx;
+	return memory != MAP_FAILED ? memory : NULL;
+}
+
+static void host_free(void *ctx, void *memory, size_t bytes)
+{
+	(void)ctx;
+	munmap(memory, bytes);
+}
+
+static const struct chan_transport host_transport = {
+    .place = host_place,
+    .unplace = host_unplace,
+    .create = host_create,
+    .connect = host_connect,
+    .accept = host_accept,
+    .query = host_query,
+    .seal = host_seal,
+    .refresh = host_refresh,
+    .reap = host_reap,
+    .notify = host_notify,
+    .drop = host_drop,
+    .close = host_close,
+    .wait = host_wait,
+    .take = host_take,
+    .now_ns = host_now_ns,
+    .alloc = host_alloc,
+    .free = host_free,
+};
+
+const struct chan_transport *chan_default_transport(void)
+{
+	return &host_transport;
+}
