@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,10 +62,21 @@ void guest_put(struct guest *g)
 	free(g);
 }
 
+/* A host program is not ours to kill: its thread here wakes up, and lets it go.  => guest locked */
+static void hang_up(struct guest *g)
+{
+	if (g->g_request >= 0)
+		shutdown(g->g_request, SHUT_RDWR);
+	if (g->g_pmap_sock >= 0)
+		shutdown(g->g_pmap_sock, SHUT_RDWR);
+}
+
 /* => guest locked */
 static void kill_process(struct guest *g)
 {
-	if (g->g_pid > 0)
+	if (g->g_program)
+		hang_up(g);
+	else if (g->g_pid > 0)
 		kill(g->g_pid, SIGKILL);
 }
 
@@ -93,7 +105,7 @@ void guest_stop(struct guest *g)
 }
 
 /* What is left of the process says how it died, if it did not say so itself. */
-static void reap(struct guest *g)
+static void reap_child(struct guest *g)
 {
 	int status = 0;
 	pid_t pid;
@@ -114,6 +126,15 @@ static void reap(struct guest *g)
 	else
 		guest_end_with(g, GUEST_END_KILLED, 126, "its process ended with status %d",
 		    WEXITSTATUS(status));
+}
+
+/* Nothing of the guest runs any more, or reaches us. */
+static void reap(struct guest *g)
+{
+	if (g->g_program)
+		guest_end_with(g, GUEST_END_POWEROFF, 0, "it closed its connection");
+	else
+		reap_child(g);
 }
 
 struct uvm_map *guest_map_get(struct guest *g)
@@ -156,16 +177,22 @@ static void settle(struct guest *g)
 	g->g_map = NULL;
 	pthread_mutex_unlock(&g->g_mutex);
 	uvm_map_rele(map);
+	channel_guest_settled(g);
 	uvm_world_leave();
 }
 
 /* The process is gone: free what it had. */
 static void clean_up(struct guest *g)
 {
-	evtchn_set_shared(&g->g_events, NULL);
-	evtchn_domain_remove(&g->g_events);
+	channel_guest_gone(g);
+	if (!g->g_program) {
+		evtchn_set_shared(&g->g_events, NULL);
+		evtchn_domain_remove(&g->g_events);
+	}
 	settle(g);
+	pthread_mutex_lock(&g->g_mutex);
 	close_all(g);
+	pthread_mutex_unlock(&g->g_mutex);
 }
 
 /* From now on whoever waits for the end need not wait any more. */
@@ -180,12 +207,26 @@ static void announce_end(struct guest *g)
 		fprintf(stderr, "lombardd: can't announce the end of %s\n", g->g_name);
 }
 
+/* What went wrong with a host program, which nobody waits for as for a guest. */
+static void log_end(const struct guest *g)
+{
+	if (g->g_program && g->g_end == GUEST_END_ERROR)
+		fprintf(stderr, "lombardd: %s (domain %u, process %d): %s\n", g->g_name, g->g_domid,
+		    (int)g->g_pid, g->g_message);
+}
+
 static void *guest_main(void *arg)
 {
 	struct guest *g = arg;
+	struct failure f;
 
-	guest_serve(g);
+	/* The launch of a guest includes the dialogue; a host program has its answer first. */
+	if (g->g_program && guest_handshake(g, &f) != 0)
+		guest_end_with(g, GUEST_END_ERROR, 125, "%s", f.text);
+	else
+		guest_serve(g);
 	reap(g);
+	log_end(g);
 	clean_up(g);
 	guest_bury(g);
 	announce_end(g);
@@ -205,7 +246,7 @@ static int dup_fds(struct guest *g, const struct guest_config *cfg)
 	return 0;
 }
 
-static struct guest *guest_alloc(const struct guest_config *cfg)
+static struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 {
 	struct guest *g = calloc(1, sizeof(*g));
 
@@ -213,42 +254,48 @@ static struct guest *guest_alloc(const struct guest_config *cfg)
 		return NULL;
 	atomic_init(&g->g_refs, 1);
 	pthread_mutex_init(&g->g_mutex, NULL);
-	g->g_request = g->g_pmap_sock = g->g_event = g->g_uffd = -1;
+	g->g_request = g->g_pmap_sock = g->g_event = g->g_uffd = g->g_result_fd = -1;
 	g->g_start_fds[0] = g->g_start_fds[1] = g->g_start_fds[2] = -1;
 	g->g_ram_pages = cfg->ram_pages;
 	g->g_window_pages = cfg->window_pages;
 	g->g_vcpus = cfg->vcpus;
+	g->g_program = program;
 	snprintf(g->g_image, sizeof(g->g_image), "%s", cfg->image_path);
 	snprintf(g->g_cmdline, sizeof(g->g_cmdline), "%s", cfg->cmdline);
 	snprintf(g->g_console, sizeof(g->g_console), "%s",
 	    cfg->console_path != NULL ? cfg->console_path : "");
 	clock_gettime(CLOCK_MONOTONIC, &g->g_born);
 	g->g_ended_fd = SYS(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-	if (g->g_ended_fd < 0 || dup_fds(g, cfg) != 0) {
+	if (g->g_ended_fd < 0 || (!program && dup_fds(g, cfg) != 0)) {
 		guest_put(g);
 		return NULL;
 	}
 	return g;
 }
 
-/* Its memory, as the core sees it: RAM first, then the windows, in one store. */
+/*
+ * Its memory, as the core sees it: RAM first, then the windows, in one store.  A host program has
+ * nothing of its own, but a map has a store: one page stands for it.
+ */
 static int make_memory(struct guest *g, struct failure *f)
 {
 	const struct uvm_maprange ranges[2] = {
-	    {.mr_gfn = 0, .mr_npages = g->g_ram_pages, .mr_home = 0},
 	    {.mr_gfn = GUEST_WINDOW_GFN, .mr_npages = g->g_window_pages, .mr_home = g->g_ram_pages},
+	    {.mr_gfn = 0, .mr_npages = g->g_ram_pages, .mr_home = 0},
 	};
+	uint64_t pages = g->g_program ? 1 : g->g_ram_pages + g->g_window_pages;
+	unsigned banks = g->g_program ? 1 : GUEST_STORE_BANKS;
 	struct memfd_store *ms;
 	int error;
 
-	error = memfd_store_create(
-	    g->g_name, g->g_ram_pages + g->g_window_pages, GUEST_STORE_BANKS, g->g_domid, &ms, f);
+	error = memfd_store_create(g->g_name, pages, banks, g->g_domid, &ms, f);
 	if (error != 0)
 		return error;
 	remote_pmap_init(&g->g_pmap, &ms->ms_store, g->g_pmap_sock);
 	uvm_world_enter();
-	g->g_map = uvm_map_create(&g->g_pmap.rp_pmap, &ms->ms_store, g->g_domid, ranges, 2);
-	if (g->g_map != NULL)
+	g->g_map = uvm_map_create(
+	    &g->g_pmap.rp_pmap, &ms->ms_store, g->g_domid, ranges, g->g_program ? 1 : 2);
+	if (g->g_map != NULL && !g->g_program)
 		error = uvm_map_enter_ram(g->g_map, 0, g->g_ram_pages);
 	/* The map holds the store from now on. */
 	uvm_store_rele(&ms->ms_store);
@@ -276,9 +323,38 @@ static int make_process(struct guest *g, struct failure *f)
 	return 0;
 }
 
+static int start_thread(struct guest *g, struct failure *f)
+{
+	int error;
+
+	atomic_fetch_add(&g->g_refs, 1); /* its thread's */
+	error = SYS(0) != 0 ? -errno : -pthread_create(&g->g_thread, NULL, guest_main, g);
+	if (error != 0) {
+		failure_sys(f, error, "can't make a thread for %s", g->g_name);
+		guest_put(g);
+		return error;
+	}
+	pthread_detach(g->g_thread);
+	return 0;
+}
+
+/* It was enlisted, and did not come to life. */
+static void give_up(struct guest *g, bool has_events)
+{
+	reap(g);
+	if (has_events)
+		evtchn_domain_remove(&g->g_events);
+	if (g->g_map != NULL)
+		settle(g);
+	guest_delist(g);
+	/* Somebody may have found it in the list, and wait. */
+	announce_end(g);
+	guest_put(g);
+}
+
 int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failure *f)
 {
-	struct guest *g = guest_alloc(cfg);
+	struct guest *g = guest_alloc(cfg, false);
 	bool has_events = false;
 	int error;
 
@@ -300,29 +376,75 @@ int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failu
 	}
 	if (error == 0)
 		error = guest_handshake(g, f);
-	if (error == 0) {
-		atomic_fetch_add(&g->g_refs, 1); /* its thread's */
-		error = SYS(0) != 0 ? -errno : -pthread_create(&g->g_thread, NULL, guest_main, g);
-		if (error != 0) {
-			failure_sys(f, error, "can't make a thread for %s", g->g_name);
-			guest_put(g);
-		}
+	/* The list's reference is the one we were born with; the caller gets another. */
+	atomic_fetch_add(&g->g_refs, 1);
+	if (error == 0)
+		error = start_thread(g, f);
+	if (error != 0) {
+		give_up(g, has_events);
+		guest_put(g);
+		return error;
 	}
+	*gp = g;
+	return 0;
+}
+
+static void close_fds(int *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		close_fd(&fds[i]);
+}
+
+/* What spawn.c makes for a child of ours: here the program gets its ends from the caller. */
+static int make_ends(struct guest *g, int fds[GUEST_NFDS], struct failure *f)
+{
+	int request[2] = {-1, -1}, pmap[2] = {-1, -1}, error = 0;
+
+	/* Event channels have no use for an eventfd here: each endpoint has its own. */
+
+	if (SYS(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, request)) != 0 ||
+	    SYS(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pmap)) != 0)
+		error = -errno;
+	g->g_request = request[0];
+	g->g_pmap_sock = pmap[0];
+	fds[0] = request[1];
+	fds[1] = pmap[1];
+	if (error == 0)
+		return 0;
+	/* The guest's own ends go with it. */
+	close_fds(fds, GUEST_NFDS);
+	return failure_sys(f, error, "can't make the channels for %s", g->g_name);
+}
+
+int guest_attach(const struct guest_config *cfg, pid_t pid, int fds[GUEST_NFDS], struct guest **gp,
+    struct failure *f)
+{
+	struct guest *g = guest_alloc(cfg, true);
+	int error;
+
+	if (g == NULL)
+		return failure_set(f, -ENOMEM, "out of memory or descriptors for a program");
+	g->g_pid = pid;
+	error = guest_enlist(g, cfg->name, f);
+	if (error != 0) {
+		guest_put(g);
+		return error;
+	}
+	/* The caller's reference. */
+	atomic_fetch_add(&g->g_refs, 1);
+	error = make_ends(g, fds, f);
+	if (error != 0)
+		goto out_give_up;
+	error = make_memory(g, f);
+	if (error == 0)
+		error = start_thread(g, f);
 	if (error == 0) {
-		pthread_detach(g->g_thread);
-		/* The list's reference is the one we were born with; the caller gets another. */
-		atomic_fetch_add(&g->g_refs, 1);
 		*gp = g;
 		return 0;
 	}
-	reap(g);
-	if (has_events)
-		evtchn_domain_remove(&g->g_events);
-	if (g->g_map != NULL)
-		settle(g);
-	guest_delist(g);
-	/* Somebody may have found it in the list, and wait. */
-	announce_end(g);
+	close_fds(fds, GUEST_NFDS);
+out_give_up:
+	give_up(g, false);
 	guest_put(g);
 	return error;
 }

@@ -4,6 +4,9 @@
 /*
  * Guests of this cell, as the core knows them: one lombard-vmm process each, and one thread of the
  * core that serves it: its requests, its faults, its end.
+ *
+ * A host program that uses channels is a guest, too, without vCPU, RAM, image and event channels: a
+ * process that is not ours, with a window area and the same dialogue (wire.h).
  */
 #include <bsd/sys/queue.h>
 #include <pthread.h>
@@ -11,6 +14,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "core/channel.h"
 #include "lib/failure.h"
 #include "pmap/pmap_remote.h"
 #include "pmap/store_memfd.h"
@@ -66,12 +70,13 @@ struct guest {
 	uint64_t g_ram_pages, g_window_pages; /* s */
 	uint32_t g_vcpus;		      /* s */
 	struct timespec g_born;		      /* s: CLOCK_MONOTONIC */
+	bool g_program;			      /* s: a host program */
 	int g_ended_fd; /* s: eventfd, readable for ever once the guest has ended */
 
 	/* g_mutex */
 	pthread_mutex_t g_mutex;
 	enum guest_state g_state;
-	pid_t g_pid; /* 0 when reaped */
+	pid_t g_pid; /* 0 when reaped; a host program's own word */
 	bool g_end_known;
 	enum guest_end g_end;
 	int g_status;
@@ -82,10 +87,12 @@ struct guest {
 	/* The guest's thread. */
 	pthread_t g_thread;
 	int g_request, g_pmap_sock, g_event, g_uffd;
+	int g_result_fd;    /* goes with the result of the hypercall under way; stays its giver's */
 	int g_start_fds[3]; /* image, console in, console out: until they are handed over */
 	struct remote_pmap g_pmap;
-	struct uvm_page *g_shared_info; /* wired */
-	struct evtchn_domain g_events;
+	struct uvm_page *g_shared_info;	 /* wired */
+	struct evtchn_domain g_events;	 /* not of host programs */
+	struct channel_owner g_channels; /* see channel.h */
 	_Atomic uint64_t g_hypercalls;
 };
 
@@ -95,6 +102,16 @@ struct guest {
  */
 int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failure *f);
 
+/*
+ * guest_attach: take a host program in, which is connected by now: its thread waits for the first
+ * step of the dialogue.  cfg: name, window_pages; pid: for people.
+ * => 0 with the program's ends of both sockets in fds (WIRE_FD_REQUEST, _PMAP), which are the
+ *    caller's, and a reference; or -errno and *f
+ */
+#define GUEST_NFDS 2
+int guest_attach(const struct guest_config *cfg, pid_t pid, int fds[GUEST_NFDS], struct guest **gp,
+    struct failure *f);
+
 /* guest_find: by domid or by name (living guests first, then those that ended last).  NULL: none.
  */
 struct guest *guest_find(uint32_t domid);
@@ -103,6 +120,13 @@ void guest_put(struct guest *g);
 
 /* Is there a living guest with this domid? */
 bool guest_exists(uint32_t domid);
+
+/* guest_windows_p: does a range lie in the window area? */
+static inline bool guest_windows_p(const struct guest *g, uint64_t gfn, uint64_t n)
+{
+	return gfn >= GUEST_WINDOW_GFN && gfn - GUEST_WINDOW_GFN < g->g_window_pages &&
+	       n <= g->g_window_pages - (gfn - GUEST_WINDOW_GFN);
+}
 
 /* guest_map_get: the map of a living guest, with a reference; NULL when it has ended. */
 struct uvm_map *guest_map_get(struct guest *g);

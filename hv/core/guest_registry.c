@@ -144,7 +144,8 @@ int guest_enlist(struct guest *g, const char *name, struct failure *f)
 	if (name != NULL && *name != '\0')
 		snprintf(g->g_name, sizeof(g->g_name), "%s", name);
 	else
-		snprintf(g->g_name, sizeof(g->g_name), "guest%u", g->g_domid);
+		snprintf(g->g_name, sizeof(g->g_name), "%s%u", g->g_program ? "program" : "guest",
+		    g->g_domid);
 	same = find_in(&living, 0, g->g_name);
 	if (closed) {
 		error = failure_set(f, -ESHUTDOWN, "the cell is shutting down");

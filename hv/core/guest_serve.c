@@ -66,11 +66,12 @@ static int send_config(struct guest *g, struct failure *f)
 	memcpy(cfg.name, g->g_name, sizeof(cfg.name));
 	memcpy(cfg.image_path, g->g_image, sizeof(cfg.image_path));
 	memcpy(cfg.cmdline, g->g_cmdline, sizeof(cfg.cmdline));
-	error = sock_send(g->g_request, &cfg, sizeof(cfg), fds, 4);
+	/* A host program has neither RAM nor image nor console. */
+	error = sock_send(g->g_request, &cfg, sizeof(cfg), fds, g->g_program ? 0 : 4);
 	if (error != 0)
 		return failure_sys(
 		    f, error, "can't tell the process of %s what to build", g->g_name);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3 && !g->g_program; i++) {
 		close(g->g_start_fds[i]);
 		g->g_start_fds[i] = -1;
 	}
@@ -130,14 +131,20 @@ int guest_handshake(struct guest *g, struct failure *f)
 	return 0;
 }
 
-/* The guest wrote to a page that it has on loan, read-only: say which, and whose it is. */
+/* The guest wrote to a page that it may only read: say which, and whose it is. */
 static void end_for_write(struct guest *g, uint64_t gfn)
 {
 	struct uvm_offer_info oi;
 	struct uvm_lookup ul;
-	char lender[64] = "somebody";
+	char lender[64] = "somebody", area[160];
 	uint64_t id = 0;
 
+	if (channel_area_of(g, gfn, area, sizeof(area))) {
+		guest_end_with(g, GUEST_END_ERROR, 125,
+		    "%s (domain %u) wrote to gfn %#jx, in the area of %s, where it may only read",
+		    g->g_name, g->g_domid, (uintmax_t)gfn, area);
+		return;
+	}
 	uvm_world_enter();
 	if (uvm_map_lookup(g->g_map, gfn, &ul) == 0) {
 		id = ul.ul_entry->me_loan;
@@ -247,8 +254,10 @@ static bool serve_request(struct guest *g)
 	atomic_fetch_add_explicit(&g->g_hypercalls, 1, memory_order_relaxed);
 	memset(&res, 0, sizeof(res));
 	res.hdr = (struct wire_hdr){.type = WIRE_RESULT, .seq = req.hdr.seq};
+	g->g_result_fd = -1;
 	guest_hypercall(g, &req.hypercall, &res);
-	return sock_send(g->g_request, &res, sizeof(res), NULL, 0) == 0;
+	return sock_send(g->g_request, &res, sizeof(res), &g->g_result_fd, g->g_result_fd >= 0) ==
+	       0;
 }
 
 static bool ending(struct guest *g)

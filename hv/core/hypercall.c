@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/guest.h"
+#include "lombard/chan.h"
 #include "lombard/loan.h"
 #include "xen/public.h"
 
@@ -47,17 +48,11 @@ static int64_t op_lend(struct guest *g, void *arg)
 	return uvm_ledger_lend(g->g_map, op->gfn, op->nr_pages, &terms, &op->id);
 }
 
-static bool in_windows(const struct guest *g, uint64_t gfn, uint64_t n)
-{
-	return gfn >= GUEST_WINDOW_GFN && gfn - GUEST_WINDOW_GFN < g->g_window_pages &&
-	       n <= g->g_window_pages - (gfn - GUEST_WINDOW_GFN);
-}
-
 static int64_t op_borrow(struct guest *g, void *arg)
 {
 	struct loan_borrow *op = arg;
 
-	if (op->nr_pages > LOAN_MAX_PAGES || !in_windows(g, op->gfn, op->nr_pages))
+	if (op->nr_pages > LOAN_MAX_PAGES || !guest_windows_p(g, op->gfn, op->nr_pages))
 		return -EINVAL;
 	return uvm_ledger_borrow(g->g_map, op->id, op->first, op->nr_pages, op->gfn);
 }
@@ -157,6 +152,14 @@ static struct answer call_loan(struct guest *g, uint32_t cmd, void *arg, uint32_
 	return a;
 }
 
+static struct answer call_chan(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
+{
+	struct answer a;
+
+	a.value = channel_op(g, cmd, arg, len, &a.copy_back);
+	return a;
+}
+
 static struct answer call_evtchn(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
 {
 	int error = evtchn_op(&g->g_events, cmd, arg, len);
@@ -202,26 +205,33 @@ static struct answer call_memory(struct guest *g, uint32_t cmd, void *arg, uint3
 	return (struct answer){.value = map_shared_info(g, op.gpfn)};
 }
 
+/* A host program has no RAM and no event channels: nothing else is there for it. */
+static struct answer call(struct guest *g, const struct wire_hypercall *req, void *arg)
+{
+	if (req->nr == LOMBARD_HYPERCALL_chan_op)
+		return call_chan(g, req->cmd, arg, req->arg_len);
+	if (g->g_program)
+		return (struct answer){.value = -ENOSYS};
+	switch (req->nr) {
+	case LOMBARD_HYPERCALL_loan_op:
+		return call_loan(g, req->cmd, arg, req->arg_len);
+	case __HYPERVISOR_event_channel_op:
+		return call_evtchn(g, req->cmd, arg, req->arg_len);
+	case __HYPERVISOR_memory_op:
+		return call_memory(g, req->cmd, arg, req->arg_len);
+	default:
+		return (struct answer){.value = -ENOSYS};
+	}
+}
+
 void guest_hypercall(struct guest *g, const struct wire_hypercall *req, struct wire_result *res)
 {
-	struct answer a = {.value = -ENOSYS};
+	struct answer a;
 
 	/* The result's buffer is where operations read and write: the request stays as it came. */
 	memcpy(res->arg, req->arg, req->arg_len);
 	res->arg_len = req->arg_len;
-	switch (req->nr) {
-	case LOMBARD_HYPERCALL_loan_op:
-		a = call_loan(g, req->cmd, res->arg, req->arg_len);
-		break;
-	case __HYPERVISOR_event_channel_op:
-		a = call_evtchn(g, req->cmd, res->arg, req->arg_len);
-		break;
-	case __HYPERVISOR_memory_op:
-		a = call_memory(g, req->cmd, res->arg, req->arg_len);
-		break;
-	default:
-		break;
-	}
+	a = call(g, req, res->arg);
 	if (a.value == -ENOTRECOVERABLE)
 		guest_end_with(g, GUEST_END_ERROR, 125,
 		    "%s (domain %u) could not undo a mapping: %s", g->g_name, g->g_domid,

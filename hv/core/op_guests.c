@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Operations on guests: run, wait, stop, list.
+ * Operations on guests: run, wait, stop, list; and channel, by which a host program becomes one.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/session.h"
+
+/* Window area of a host program that does not say how much it wants: address space, no memory. */
+#define PROGRAM_WINDOWS ((uint64_t)16 << 30)
 
 static bool name_p(const char *name)
 {
@@ -20,6 +24,13 @@ static bool name_p(const char *name)
 		if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL)
 			return false;
 	return name[0] != '.' && name[0] != '-';
+}
+
+static int refuse_name(struct failure *f, const char *whose)
+{
+	return failure_set(f, -EINVAL,
+	    "a %s's name has letters, digits, '.', '_' and '-', and at most %d of them", whose,
+	    WIRE_NAME_LEN - 1);
 }
 
 static bool text_of(
@@ -70,9 +81,7 @@ static bool config_of(json_t *request, struct guest_config *cfg, int *error, str
 	    !text_of(request, "cmdline", WIRE_CMDLINE_LEN, &cfg->cmdline, error, f))
 		return false;
 	if (!name_p(cfg->name)) {
-		*error = failure_set(f, -EINVAL,
-		    "a guest's name has letters, digits, '.', '_' and '-', and at most %d of them",
-		    WIRE_NAME_LEN - 1);
+		*error = refuse_name(f, "guest");
 		return false;
 	}
 	*error = check_sizes(memory, windows, vcpus, cfg, f);
@@ -135,6 +144,52 @@ json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f
 		s->s_waiting = g;
 		s->s_owns = true;
 	}
+	return fields;
+}
+
+static bool program_of(json_t *request, struct guest_config *cfg, int *error, struct failure *f)
+{
+	uint64_t windows = PROGRAM_WINDOWS;
+
+	if (!session_uint(request, "windows", &windows, error, f) ||
+	    !text_of(request, "name", WIRE_NAME_LEN, &cfg->name, error, f))
+		return false;
+	cfg->window_pages = windows >> UVM_PAGE_SHIFT;
+	cfg->image_path = "(host program)";
+	cfg->cmdline = "";
+	if (!name_p(cfg->name))
+		*error = refuse_name(f, "program");
+	else if (windows % UVM_PAGE_SIZE != 0 || cfg->window_pages < 1 ||
+		 cfg->window_pages > GUEST_MAX_WINDOW_PAGES)
+		*error = failure_set(f, -EINVAL,
+		    "a program can have 4 KiB to 64 GiB of window area, in multiples of 4 KiB");
+	else
+		return true;
+	return false;
+}
+
+json_t *op_channel(struct session *s, json_t *request, int *error, struct failure *f)
+{
+	struct guest_config cfg = {.image = -1, .console_in = -1, .console_out = -1};
+	struct ucred peer = {.pid = 0};
+	socklen_t len = sizeof(peer);
+	struct guest *g;
+	json_t *fields;
+
+	_Static_assert(GUEST_NFDS <= SESSION_MAX_REPLY_FDS, "they are sent with the answer");
+	if (!program_of(request, &cfg, error, f))
+		return NULL;
+	/* For people only; the pid may even be another's by now. */
+	(void)getsockopt(s->s_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+	*error = guest_attach(&cfg, peer.pid, s->s_reply_fds, &g, f);
+	if (*error != 0)
+		return NULL;
+	s->s_nreply_fds = GUEST_NFDS;
+	s->s_reply_closes = true;
+	fields = json_pack("{s:i, s:s}", "domid", (int)g->g_domid, "name", g->g_name);
+	guest_put(g);
+	if (fields == NULL)
+		*error = failure_set(f, -ENOMEM, "out of memory");
 	return fields;
 }
 

@@ -106,6 +106,28 @@ static json_t *cell_json(const struct uvm_account *ac)
 	    "audit", findings_json(ac));
 }
 
+static void channel_json(void *arg, const struct channel_info *info)
+{
+	json_t *peers = json_array();
+	unsigned live = 0;
+
+	for (unsigned i = 0; i < info->npeers; i++) {
+		const struct channel_peer_info *p = &info->peers[i];
+
+		live += p->accepted && !p->gone;
+		json_array_append_new(
+		    peers, json_pack("{s:i, s:i, s:I, s:b, s:b, s:I}", "peer", (int)p->number,
+			       "domid", (int)p->domid, "id", (json_int_t)p->id, "accepted",
+			       p->accepted, "gone", p->gone, "stale", (json_int_t)p->stale));
+	}
+	json_array_append_new(
+	    arg, json_pack("{s:s, s:I, s:i, s:b, s:I, s:I, s:I, s:i, s:o}", "name", info->name,
+		     "id", (json_int_t)info->id, "domid", (int)info->domid, "closed", info->closed,
+		     "arena_pages", (json_int_t)info->arena_pages, "frame_pages",
+		     (json_int_t)info->frame_pages, "seals", (json_int_t)info->seals, "live",
+		     (int)live, "peers", peers));
+}
+
 static void count_one(void *arg, struct guest *g)
 {
 	(void)g;
@@ -133,7 +155,7 @@ json_t *op_stats(struct session *s, json_t *request, int *error, struct failure 
 	struct uvm_account ac;
 	struct part host = {0};
 	struct parts ps = {0};
-	json_t *guests, *fields;
+	json_t *guests, *channels, *fields;
 
 	(void)s;
 	(void)request;
@@ -151,7 +173,10 @@ json_t *op_stats(struct session *s, json_t *request, int *error, struct failure 
 	for (unsigned k = 0; k < UVM_NBREAKS; k++)
 		host.broken[k] = uvm_object_broken[k];
 	json_array_insert_new(guests, 0, part_json(&host, "host", 0, 0));
-	fields = json_pack("{s:o, s:o}", "cell", cell_json(&ac), "guests", guests);
+	channels = json_array();
+	channel_each(channel_json, channels);
+	fields = json_pack(
+	    "{s:o, s:o, s:o}", "cell", cell_json(&ac), "guests", guests, "channels", channels);
 	free(ps.part);
 	return fields;
 }

@@ -55,6 +55,7 @@ static const struct {
     {"return", op_return},
     {"loans", op_loans},
     {"map", op_map},
+    {"channel", op_channel},
     {"shutdown", op_shutdown},
 };
 
@@ -88,6 +89,14 @@ struct guest *session_guest(json_t *request, const char *key, int *error, struct
 	return g;
 }
 
+static void forget_reply_fds(struct session *s)
+{
+	for (unsigned i = 0; s->s_reply_closes && i < s->s_nreply_fds; i++)
+		close(s->s_reply_fds[i]);
+	s->s_nreply_fds = 0;
+	s->s_reply_closes = false;
+}
+
 /* Send a packet and drop it.  False: the client is gone. */
 static bool send_json(struct session *s, json_t *packet)
 {
@@ -98,10 +107,10 @@ static bool send_json(struct session *s, json_t *packet)
 		return true;
 	text = packet != NULL ? json_dumps(packet, JSON_COMPACT) : NULL;
 	json_decref(packet);
-	if (text == NULL)
-		return false;
-	error = sock_send(s->s_fd, text, strlen(text), s->s_reply_fds, s->s_nreply_fds);
-	s->s_nreply_fds = 0;
+	error = text == NULL
+		    ? -ENOMEM
+		    : sock_send(s->s_fd, text, strlen(text), s->s_reply_fds, s->s_nreply_fds);
+	forget_reply_fds(s);
 	free(text);
 	return error == 0;
 }
@@ -128,8 +137,10 @@ static json_t *answer(struct session *s, json_t *request)
 		if (!asks_p(request, operations[i].name))
 			continue;
 		fields = operations[i].call(s, request, &error, &f);
-		if (fields == NULL)
+		if (fields == NULL) {
+			forget_reply_fds(s);
 			return refusal(error, &f);
+		}
 		if (json_is_null(fields))
 			return fields;
 		json_object_set_new(fields, "ok", json_true());

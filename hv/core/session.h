@@ -32,6 +32,7 @@ struct session {
 	unsigned s_nfds;
 	int s_reply_fds[SESSION_MAX_REPLY_FDS];
 	unsigned s_nreply_fds;
+	bool s_reply_closes; /* they are closed once they have been sent */
 };
 
 /*
@@ -41,7 +42,8 @@ struct session {
  */
 typedef json_t *session_op(struct session *s, json_t *request, int *error, struct failure *f);
 
-session_op op_run, op_wait, op_stop, op_list, op_stats, op_lend, op_return, op_loans, op_map;
+session_op op_run, op_wait, op_stop, op_list, op_stats, op_lend, op_return, op_loans, op_map,
+    op_channel;
 
 /* session_guest: the living or remembered guest that request[key] names, with a reference. */
 struct guest *session_guest(json_t *request, const char *key, int *error, struct failure *f);

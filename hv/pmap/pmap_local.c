@@ -68,7 +68,11 @@ static int protect_then_open(const struct pmap_local *p, void *va, uint64_t len)
  */
 static int map_lent(const struct pmap_local *p, void *va, uint64_t len, int fd, uint64_t index)
 {
-	int ret = map_at(va, len, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, fd, index);
+	int ret;
+
+	if (p->program)
+		return map_at(va, len, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, index);
+	ret = map_at(va, len, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, fd, index);
 
 	if (ret)
 		return ret;
@@ -100,7 +104,7 @@ static int map_none(const struct pmap_local *p, void *va, uint64_t len)
 {
 	int ret = map_at(va, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (ret)
+	if (ret || p->program)
 		return ret;
 	ret = uffd_register(
 	    p->uffd, va, len, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP);
@@ -293,6 +297,8 @@ static int init_ram(struct pmap_local *p, struct failure *f)
 	struct stat st;
 	int ret;
 
+	if (p->ram.npages == 0)
+		return 0;
 	if (SYS(fstat(p->store, &st)))
 		return failure_sys(f, -errno, "the guest's memory can't be examined");
 	if ((uint64_t)st.st_size < end)

@@ -9,6 +9,7 @@
  * mappings and counts belong to the thread that runs it.  Guest memory itself is read and written
  * by anybody at any time: such an access may sleep until the core has resolved a fault.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/failure.h"
@@ -26,6 +27,11 @@ struct pmap_local {
 	struct pmap_area window;
 	struct mapcount ram_count;
 	struct mapcount window_count;
+	/*
+	 * The areas are a host program's own memory: what it may not touch, or only read, is mapped
+	 * so, and the wrong access is a signal for it and not an event for the core.
+	 */
+	bool program;
 	int store;	    /* memfd of the guest's own frames; borrowed from the caller */
 	uint64_t ram_index; /* page of the store that is RAM's first at start-up */
 	int uffd; /* open as long as the process lives: its last close would lift all protection */
@@ -35,7 +41,8 @@ struct pmap_local {
 /*
  * pmap_local_init: map RAM from the store and an empty window area, both registered with a new
  * userfaultfd.  => 0 or -errno with the reason; nothing is undone, the process is meant to end
- * => ram.gfn, ram.npages, window.gfn, window.npages, store and ram_index are set by the caller
+ * => ram.gfn, ram.npages, window.gfn, window.npages, program, and, when there is RAM, store and
+ *    ram_index are set by the caller
  */
 int pmap_local_init(struct pmap_local *p, struct failure *f);
 

@@ -22,6 +22,11 @@
  *   VMM  -> wire_ready   + fd:  userfaultfd               built: RAM mapped and registered
  *   core -> wire_start                                    events are served: run the vCPUs
  * At the end the VMM sends wire_exit and waits for the core to close, or just dies.
+ *
+ * A host program that uses channels (operation `channel` of docs/control-protocol.md) gets its ends
+ * of both sockets from the core and speaks as a VMM does, with these differences: wire_config has no
+ * descriptors, since there is neither RAM nor image nor console; of hypercalls only chan_op is there;
+ * the result of CHANOP_create brings the endpoint's eventfd, to which the core adds 1 for each event.
  */
 #include <stdint.h>
 

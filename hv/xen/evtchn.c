@@ -14,7 +14,7 @@
 #define FIRST_PORTS 64u
 #define MAX_PORTS (64u * 64u) /* two levels of 64 bits */
 
-enum port_state { PORT_FREE, PORT_UNBOUND, PORT_INTERDOMAIN, PORT_VIRQ };
+enum port_state { PORT_FREE, PORT_UNBOUND, PORT_INTERDOMAIN, PORT_VIRQ, PORT_CORE };
 
 struct evtchn_port {
 	enum port_state state;
@@ -203,7 +203,7 @@ static int send_event(struct evtchn_domain *ed, uint32_t port)
 	struct evtchn_port *p = port_of(ed, port);
 	struct evtchn_domain *peer;
 
-	if (p == NULL || p->state == PORT_VIRQ)
+	if (p == NULL || p->state == PORT_VIRQ || p->state == PORT_CORE)
 		return -EINVAL;
 	/* Sending to nobody is no error: the peer may have gone. */
 	peer = p->state == PORT_INTERDOMAIN ? domain_of(ed, p->remote) : NULL;
@@ -250,11 +250,23 @@ static int status(struct evtchn_domain *self, struct evtchn_status *op)
 		op->status = EVTCHNSTAT_interdomain;
 		op->u.interdomain.dom = (domid_t)p->remote;
 		op->u.interdomain.port = p->peer;
+	} else if (p != NULL && p->state == PORT_CORE) {
+		op->status = EVTCHNSTAT_interdomain;
+		op->u.interdomain.dom = DOMID_XEN;
+		op->u.interdomain.port = 0;
 	} else if (p != NULL) {
 		op->status = EVTCHNSTAT_virq;
 		op->u.virq = p->peer;
 	}
 	return 0;
+}
+
+/* By the guest: what the core has bound is not its to close. */
+static int close_op(struct evtchn_domain *ed, uint32_t port)
+{
+	struct evtchn_port *p = port_of(ed, port);
+
+	return p == NULL || p->state == PORT_CORE ? -EINVAL : close_port(ed, port);
 }
 
 static uint32_t size_of_op(uint32_t cmd)
@@ -289,7 +301,7 @@ static int dispatch(struct evtchn_domain *ed, uint32_t cmd, void *arg)
 	case EVTCHNOP_bind_virq:
 		return bind_virq(ed, arg);
 	case EVTCHNOP_close:
-		return close_port(ed, ((struct evtchn_close *)arg)->port);
+		return close_op(ed, ((struct evtchn_close *)arg)->port);
 	case EVTCHNOP_send:
 		return send_event(ed, ((struct evtchn_send *)arg)->port);
 	case EVTCHNOP_unmask:
@@ -355,6 +367,31 @@ void evtchn_set_shared(struct evtchn_domain *ed, void *shared)
 			ed->ed_early[i] = bits;
 	}
 	ed->ed_shared = shared;
+	pthread_mutex_unlock(&mutex);
+}
+
+int evtchn_core_alloc(struct evtchn_domain *ed, uint32_t *port)
+{
+	int error;
+
+	pthread_mutex_lock(&mutex);
+	error = new_port(ed, PORT_CORE, 0, 0, port);
+	pthread_mutex_unlock(&mutex);
+	return error;
+}
+
+void evtchn_core_raise(struct evtchn_domain *ed, uint32_t port)
+{
+	pthread_mutex_lock(&mutex);
+	if (port_of(ed, port) != NULL)
+		set_pending(ed, port);
+	pthread_mutex_unlock(&mutex);
+}
+
+void evtchn_core_close(struct evtchn_domain *ed, uint32_t port)
+{
+	pthread_mutex_lock(&mutex);
+	(void)close_port(ed, port);
 	pthread_mutex_unlock(&mutex);
 }
 

@@ -40,6 +40,18 @@ void evtchn_set_shared(struct evtchn_domain *ed, void *shared);
  */
 int evtchn_op(struct evtchn_domain *ed, uint32_t cmd, void *arg, uint32_t len);
 
+/*
+ * Ports whose other end is the core itself.  The guest can neither send nor close there; for
+ * EVTCHNOP_status it is Xen's end (DOMID_XEN).
+ *
+ * evtchn_core_alloc: a new one.  0, -ENOSPC or -ENOMEM
+ * evtchn_core_raise: make it pending.  evtchn_core_close: it is free for other uses.  Both do nothing
+ * when the domain has been removed.
+ */
+int evtchn_core_alloc(struct evtchn_domain *ed, uint32_t *port);
+void evtchn_core_raise(struct evtchn_domain *ed, uint32_t port);
+void evtchn_core_close(struct evtchn_domain *ed, uint32_t port);
+
 /* evtchn_virq: raise a virtual interrupt in one domain, or in all with EVTCHN_ALL. */
 #define EVTCHN_ALL UINT32_MAX
 void evtchn_virq(uint32_t domid, uint32_t virq);

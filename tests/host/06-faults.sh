@@ -130,4 +130,36 @@ test_vmm_borrower() {
 	fail_each run_vmm_borrower
 }
 
-host_tests lombardd vmm_alone vmm_borrower
+# Both ends of a channel in one program, or one guest: sealed, broken, seen, released, closed.
+talk() {
+	run timeout -s KILL 30 "$@" chan-self name=me count=10 bytes=20000 lend=4096 dirty=1 arena=1
+	[ "$status" = 0 ] || [ -n "$out$err" ] || fail "N=$n: failed with $status and without a word"
+	[ "$status" -le 126 ] || [ "$status" = 139 ] || fail "N=$n: status $status"
+}
+
+talk_twice() {
+	talk "$bin/host/chanhost"
+	talk "$bin/lombard" run -m 32M "$probe"
+}
+
+run_channels() {
+	export LOMBARD_FAIL_SYS=lombardd:$n
+	own_cell "$n"
+	unset LOMBARD_FAIL_SYS
+	talk_twice
+	recovered
+}
+
+test_channels() { fail_each run_channels; }
+
+# The program's own calls.
+run_program() {
+	own_cell "$n"
+	LOMBARD_FAIL_SYS=chanhost:$n talk "$bin/host/chanhost"
+	say "$err" >>"$cell_log"
+	recovered
+}
+
+test_program() { fail_each run_program; }
+
+host_tests lombardd vmm_alone vmm_borrower channels program

@@ -173,7 +173,7 @@ await_end() { expect "$2" lombard wait "$1"; }
 
 # ---- the account ----
 
-declare -A stat=() # cell.KEY, guest.NAME.KEY, object.PATH.KEY after take_stats
+declare -A stat=() # cell.KEY, guest.NAME.KEY, object.PATH.KEY, channel.NAME.KEY after take_stats
 findings=
 
 # One line of the JSON that `lombard stats --json` prints, a key or a brace in each.
@@ -182,6 +182,7 @@ take_stats_line() {
 	case $key in
 	objects) stats_at=object ;;
 	guests) stats_at=guest ;;
+	channels) stats_at=channel ;;
 	zero_loans) stats_at=cell ;;
 	domid) return ;; # comes before the name
 	ended) stat[cell.ended]=$((${stat[cell.ended]} + 1)) ;;

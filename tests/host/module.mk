@@ -5,10 +5,15 @@
 
 HOST_VARIANT ?= asan
 
-HOST_PROGS := host/rawclient host/frames
+HOST_PROGS := host/rawclient host/frames host/chanhost
 PROGS      += $(HOST_PROGS)
 host/rawclient_SRCS := tests/host/rawclient.c hv/lib/sock.c
 host/frames_SRCS    := tests/host/frames.c
+# As a user's program would be: with the public headers and the library.
+host/chanhost_SRCS  := tests/host/chanhost.c
+host/chanhost_LIBS  := $(LIBCHAN).a $(LIBCHAN_LIBS)
+$(B)/bin/host/chanhost: $(LIBCHAN).a
+$(B)/tests/host/chanhost.o: CPPFLAGS += -Ihv/chan
 
 .PHONY: check-host host-run
 check-host:

@@ -1,0 +1,464 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Channels between guests and host programs, in every pairing: contents, early writes, deaths, names,
+# several readers, huge frames, and what programs may not do.
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+limit=120
+chanhost=$bin/host/chanhost
+
+declare -A console_of=() pid_of=() # of what `start` started
+
+# start guest|host NAME ROLE [KEY=VALUE...]
+start() {
+	local kind=$1 name=$2
+	shift 2
+	say "+ $kind $name: $*"
+	if [ "$kind" = guest ]; then
+		expect 0 lombard run -d -n "$name" -m 32M -w 512M "$probe" "$@"
+		read -r domid _ console <<<"$out"
+		console_of[$name]=$console
+		pid_of[$name]=
+	else
+		console_of[$name]=$work/$name.out
+		"$chanhost" "$@" >"${console_of[$name]}" 2>&1 </dev/null &
+		pid_of[$name]=$!
+	fi
+}
+
+# sees NAME PATTERN [SECONDS]: it prints such a line.
+sees() { await "${console_of[$1]}" "$2" "${3:-20}"; }
+
+# ends NAME STATUS: it ends, with this exit status.
+ends() {
+	local ended
+	if [ -z "${pid_of[$1]}" ]; then
+		await_end "$1" "$2"
+	else
+		wait "${pid_of[$1]}"
+		ended=$?
+		say "$1: $(<"${console_of[$1]}")"
+		equal "status of $1" "$ended" "$2"
+	fi
+}
+
+# kill_it NAME: without a chance to say goodbye.
+kill_it() {
+	local pid=${pid_of[$1]}
+	if [ -z "$pid" ]; then
+		find_vmm "$(domid_of "$1")"
+		kill -KILL "$vmm_pid"
+		await_end "$1" 126
+	else
+		kill -KILL "$pid"
+		wait "$pid"
+	fi
+}
+
+domid_of() {
+	local number name row
+	while read -r row; do
+		read -r number name _ <<<"$row"
+		[ "$name" != "$1" ] || say "$number"
+	done < <(lombard list)
+}
+
+# quiet: all have left the cell; host programs do so a moment after their end.
+quiet() { until_true 5 no_guests || fail "still there: $(guest_names)"; }
+
+# stream FROM TO ARGUMENT...: a receiver that makes the channel, a sender that connects; both check.
+stream() {
+	local from=$1 to=$2
+	shift 2
+	start "$to" sink chan-recv name=line create=1 "$@"
+	start "$from" source chan-send name=line "$@"
+	ends sink 0
+	ends source 0
+	quiet
+	sound
+}
+
+# back FROM TO ARGUMENT...: the sender makes the channel.
+back() {
+	local from=$1 to=$2
+	shift 2
+	start "$from" source chan-send name=line create=1 "$@"
+	start "$to" sink chan-recv name=line "$@"
+	ends sink 0
+	ends source 0
+	quiet
+	sound
+}
+
+each_pair() {
+	local from to
+	for from in guest host; do
+		for to in guest host; do
+			say "== $from to $to"
+			"$1" "$from" "$to" "${@:2}"
+		done
+	done
+}
+
+test_sealed() { each_pair stream count=300 bytes=1000000 random=1 lend=4096; }
+test_copied() { each_pair stream count=2000 bytes=3000 random=1; }
+test_shared() { each_pair stream count=300 bytes=1000000 random=1 strength=2; }
+test_backwards() { each_pair back count=300 bytes=1000000 random=1 lend=4096; }
+
+# What the sender writes after sending is not seen, and costs him a copy.
+early() {
+	stream "$@" count=200 bytes=500000 random=1 lend=4096 dirty=1 base=1
+	sees source "probe: chan frame=4096 *"
+	[ "$(field lent)" -gt 10 ] || fail "nothing was lent"
+}
+
+test_early_writes() { each_pair early; }
+
+# A receiver that reads each message twice, with time between for the sender to spoil it.
+test_early_writes_seen_late() {
+	each_pair stream count=40 bytes=20000 lend=4096 dirty=1 base=1 hold=10
+}
+
+# The sender goes away while a message is being read: the message stays, and the end is seen.
+sender_goes() {
+	local from=$1 to=$2 how=$3 i
+	start "$to" holder chan-hold name=line create=1 bytes=100000
+	start "$from" talker chan-stream name=line bytes=100000 lend=4096 arena=1
+	sees holder "probe: holding"
+	pause 0.2
+	if [ "$how" = kill ]; then
+		kill_it talker
+	else
+		expect 0 lombard stop talker
+	fi
+	sees holder "probe: held for * rounds" 3
+	ends holder 0
+	quiet
+	sound
+}
+
+test_sender_killed() { each_pair sender_goes kill; }
+test_sender_stopped() {
+	sender_goes guest guest stop
+	sender_goes guest host stop
+}
+
+# The receiver goes away in the midst of a stream: the sender is told, and gets its memory back.
+receiver_goes() {
+	start "$1" talker chan-stream name=line create=1 bytes=100000 lend=4096
+	start "$2" listener chan-drain name=line bytes=100000
+	sees listener "probe: draining"
+	pause 0.3
+	kill_it listener
+	sees talker "probe: streamed *" 3
+	ends talker 0
+	quiet
+	sound
+}
+
+test_receiver_killed() { each_pair receiver_goes; }
+
+# Somebody who never releases holds up nobody but the sender, and only as long as it lives.
+never_releases() {
+	start "$1" talker chan-stream name=line create=1 bytes=50000 lend=4096 arena=1
+	start "$2" miser chan-recv name=line bytes=50000 keep=1 count=1000
+	pause 1
+	take_stats || fail "the account is wrong: $findings"
+	[ "${stat[channel.line.seals]}" -ge 10 ] || fail "only ${stat[channel.line.seals]} seals"
+	kill_it miser
+	sees talker "probe: streamed *" 3
+	ends talker 0
+	quiet
+	sound
+}
+
+test_never_releases() { each_pair never_releases; }
+
+test_names() {
+	local name
+	start guest namer chan-names name=taken
+	ends namer 0
+	start host namer chan-names name=taken
+	ends namer 0
+	# One for all of the cell, whoever has it.
+	start guest owner chan-recv name=mine create=1
+	sees owner "probe: created"
+	start host thief chan-recv name=mine create=1
+	ends thief 2
+	sees thief "*create: got -17*"
+	expect 0 lombard stop owner
+	quiet
+}
+
+test_self() {
+	start guest lonely chan-self name=me random=1 bytes=1000000 lend=4096
+	ends lonely 0
+	start host lonely chan-self name=me random=1 bytes=1000000 lend=4096 dirty=1
+	ends lonely 0
+	quiet
+	sound
+}
+
+# One connection serves all threads of a program, and is made anew when the last channel was closed.
+test_threads() {
+	start host busy chan-threads name=t count=50 bytes=100000 random=1 lend=4096 dirty=1 arena=2
+	ends busy 0
+	quiet
+	sound
+}
+
+# Eight readers of one message share its frames.
+test_eight_peers() {
+	local n kind=guest
+	start guest source chan-send name=all create=1 peers=8 count=100 bytes=500000 random=1 lend=4096 \
+		arena=8 dirty=1 base=1
+	sees source "probe: created"
+	for n in 1 2 3 4 5 6 7 8; do
+		start "$kind" "sink$n" chan-recv name=all count=100 bytes=500000 random=1 arena=1 hold=1
+		[ "$n" -lt 4 ] || kind=host
+	done
+	for n in 1 2 3 4 5 6 7 8; do
+		ends "sink$n" 0
+	done
+	ends source 0
+	quiet
+	sound
+}
+
+# ... and one of them that dies takes nothing from the others.
+test_peer_of_many_dies() {
+	local n
+	start guest source chan-stream name=all create=1 peers=4 bytes=100000 lend=4096
+	sees source "probe: created"
+	for n in 1 2; do
+		start guest "sink$n" chan-drain name=all bytes=100000 arena=1
+	done
+	for n in 3 4; do
+		start host "sink$n" chan-drain name=all bytes=100000 arena=1
+	done
+	sees source "probe: streaming"
+	pause 0.3
+	kill_it sink1
+	pause 0.2
+	kill_it sink3
+	pause 0.3
+	sound
+	equal "peers that are left" "${stat[channel.all.live]}" 2
+	expect 0 lombard stop source
+	sees sink2 "probe: drained *" 3
+	sees sink4 "probe: drained *" 3
+	ends sink2 0
+	ends sink4 0
+	quiet
+	sound
+}
+
+# A reader that writes: a guest is stopped, with a sentence; a host program gets SIGSEGV.
+test_write_to_peer() {
+	start guest owner chan-stream name=mine create=1 peers=2 bytes=10000 lend=4096
+	sees owner "probe: created"
+	start guest vandal chan-scribble name=mine
+	start host hooligan chan-scribble name=mine
+	ends vandal 125
+	says "in the area of channel" "$out"
+	says ", mine of owner (domain" "$out"
+	says "where it may only read" "$out"
+	# 139: killed by SIGSEGV.  A sanitizer catches it and says so.
+	wait "${pid_of[hooligan]}"
+	case $? in
+	139) ;;
+	1) says SEGV "$(<"${console_of[hooligan]}")$(cat "$work"/sanitizer.* 2>/dev/null)" ;;
+	*) fail "the program could write: $(<"${console_of[hooligan]}")" ;;
+	esac
+	rm -f "$work"/sanitizer.*
+	sees owner "probe: streamed *" 5
+	ends owner 0
+	quiet
+	sound
+}
+
+# The cell shows who is connected to whom; programs can be turned out.
+test_program_is_listed() {
+	start host talker chan-stream name=line create=1 bytes=1000 arena=1
+	sees talker "probe: created"
+	run lombard list
+	says "(host program)" "$out"
+	says " ${pid_of[talker]} " "$out"
+	start guest listener chan-drain name=line bytes=1000
+	sees listener "probe: draining"
+	expect 0 lombard stats
+	says "line" "$out"
+	sound
+	equal "pages of the arena" "${stat[channel.line.arena_pages]}" 256
+	expect 0 lombard stop "$(guest_names_like program)"
+	sees talker "probe: streamed *" 3
+	ends talker 0
+	sees listener "probe: drained *" 3
+	ends listener 0
+	quiet
+}
+
+guest_names_like() {
+	local name
+	for name in $(guest_names); do
+		[[ $name != "$1"* ]] || say "$name"
+	done
+}
+
+# A program that is still there when its cell ends is told so.
+test_cell_ends() {
+	own_cell ends
+	start host talker chan-stream name=line create=1 bytes=1000
+	start host listener chan-drain name=line bytes=1000
+	sees listener "probe: draining"
+	pause 0.2
+	end_cell
+	sees talker "probe: streamed *" 3
+	ends talker 0
+	ends listener 0
+}
+
+test_cell_killed() {
+	own_cell killed
+	start host talker chan-stream name=line create=1 bytes=10000 lend=4096
+	start host listener chan-drain name=line bytes=10000
+	sees listener "probe: draining"
+	pause 0.2
+	kill -KILL "$cell_pid"
+	wait "$cell_pid" 2>/dev/null
+	sees talker "probe: streamed *" 3
+	ends talker 0
+	ends listener 0
+}
+
+# ---- without the library ----
+
+both() {
+	start guest tester "$@"
+	ends tester 0
+	start host tester "$@"
+	ends tester 0
+	quiet
+	sound
+}
+
+test_bad_arguments() { both chan-bad; }
+test_rules() { both chan-rules; }
+
+test_alien() {
+	start guest tester chan-alien
+	ends tester 0
+}
+
+# Random commands with random arguments, by several that know each other's names.
+test_fuzz() {
+	local n seed=${HOST_SEED:-$EPOCHSECONDS}
+	say "seed $seed"
+	start guest g1 chan-fuzz "seed=$seed" "seconds=$((4 * scale))"
+	start host h1 chan-fuzz "seed=$((seed + 1))" "seconds=$((4 * scale))"
+	start guest g2 chan-fuzz "seed=$((seed + 2))" seconds=1000
+	start host h2 chan-fuzz "seed=$((seed + 3))" seconds=1000
+	for n in 1 2 3 4 5 6; do
+		pause 0.5
+		sound
+	done
+	kill_it h2
+	kill_it g2
+	sound
+	ends g1 0
+	ends h1 0
+	quiet
+	sound
+}
+
+# ---- frames of 2 MiB ----
+
+huge_file=/proc/sys/vm/nr_hugepages
+free_file=/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages
+
+# add_huge PAGES: reserve so many more, or, below 0, fewer.
+add_huge() {
+	local now
+	now=$(<$huge_file)
+	{ say $((now + $1)) >$huge_file; } 2>/dev/null
+}
+
+# reserve_huge PAGES: skip when they can't be had.  They go back when the test ends.
+reserve_huge() {
+	[ -r "$free_file" ] || skip "the kernel has no pages of 2 MiB"
+	add_huge "$1" || skip "only root reserves huge pages"
+	# shellcheck disable=SC2064
+	trap "add_huge -$1" EXIT
+	[ "$(<$free_file)" -ge "$1" ] || skip "the host has no $1 huge pages to spare"
+}
+
+huge_stream() {
+	stream "$@" count=60 bytes=9000000 random=1 lend=4096 arena=32 dirty=1
+	# Others may have taken them.
+	[ "$(<$free_file)" -ge 100 ] || skip "somebody else uses huge pages"
+	sees source "probe: chan frame=2097152 *"
+}
+
+test_huge() {
+	reserve_huge 100
+	each_pair huge_stream
+}
+
+# Too few: the arena has small frames, and the log says why.
+test_huge_missing() {
+	[ "$(<$free_file)" = 0 ] || skip "the host has huge pages"
+	own_cell small
+	stream guest guest count=10 bytes=100000 lend=4096 arena=2
+	[ "$(<$free_file)" = 0 ] || skip "somebody else reserves huge pages"
+	sees source "probe: chan frame=4096 *"
+	says "wants 1 pages of 2 MiB, and 0 are free" "$(<"$cell_log")"
+	says "sysctl vm.nr_hugepages" "$(<"$cell_log")"
+	end_cell
+}
+
+# Breaks that find no huge page any more stop the writer, and nobody else.
+test_huge_exhausted() {
+	reserve_huge 4
+	[ "$(<$free_file)" = 4 ] || skip "others use huge pages"
+	start guest holder chan-hold name=line create=1 bytes=2000000 base=1
+	start guest talker chan-send name=line count=4 bytes=2000000 lend=4096 arena=8 dirty=1
+	ends talker 125
+	says "talker (domain " "$out"
+	sees holder "probe: held for * rounds" 3
+	ends holder 0
+	quiet
+	sound
+}
+
+# ---- at random ----
+
+test_random_deaths() {
+	local n name kinds=(guest host) names=(talker one two)
+	RANDOM=${HOST_SEED:-$((EPOCHSECONDS % 32768))}
+	say "seed $RANDOM"
+	for ((n = 0; n < 12; n++)); do
+		start "${kinds[RANDOM % 2]}" talker chan-stream name=line create=1 peers=2 bytes=200000 \
+			random=1 lend=4096 dirty=$((RANDOM % 2)) arena=4
+		start "${kinds[RANDOM % 2]}" one chan-drain name=line bytes=200000 random=1 arena=1
+		start "${kinds[RANDOM % 2]}" two chan-drain name=line bytes=200000 random=1 arena=1
+		pause "0.$((RANDOM % 6))"
+		kill_it "${names[RANDOM % 3]}" || true
+		pause 0.1
+		sound
+		for name in talker one two; do
+			if [ -z "${pid_of[$name]}" ]; then
+				expect 0 lombard stop "$name"
+			else
+				kill -KILL "${pid_of[$name]}" 2>/dev/null
+			fi
+		done
+		wait
+		quiet
+		sound
+	done
+}
+
+host_tests sealed copied shared backwards early_writes early_writes_seen_late sender_killed \
+	sender_stopped receiver_killed never_releases names self threads eight_peers peer_of_many_dies \
+	write_to_peer program_is_listed cell_ends cell_killed bad_arguments rules alien fuzz huge huge_missing huge_exhausted random_deaths
