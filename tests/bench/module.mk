@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 #   make bench           what lending costs, beside the least it could cost here (release build);
-#                        BENCH_GUESTS= most guests alive, EFFORT= percent of the rounds, CSV= directory
+#                        BENCH_GUESTS= most guests alive, EFFORT= percent of the rounds, CSV= directory;
+#                        then make bench-chan, see chan/module.mk
 
 EFFORT       ?= 100
 CSV          ?= build/bench
@@ -20,7 +21,10 @@ $(B)/tests/bench/%.o: CPPFLAGS += -I.
 .PHONY: bench-run
 bench:
 	$(Q)$(MAKE) --no-print-directory VARIANT=release bench-run
+	$(Q)$(MAKE) --no-print-directory bench-chan
 
 bench-run: $(addprefix $(B)/bin/,bench/bench bench/floor lombard-vmm) $(GUEST_B)/probe.elf
 	$(Q)$(B)/bin/bench/bench --vmm=$(B)/bin/lombard-vmm --floor=$(B)/bin/bench/floor \
 		--guest=$(GUEST_B)/probe.elf --csv=$(CSV) --guests=$(BENCH_GUESTS) --effort=$(EFFORT)
+
+include tests/bench/chan/module.mk
