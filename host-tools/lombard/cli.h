@@ -60,6 +60,7 @@ int cmd_dump(struct cli *cli, int argc, char **argv);
 int cmd_lend(struct cli *cli, int argc, char **argv);
 int cmd_list(struct cli *cli, int argc, char **argv);
 int cmd_loans(struct cli *cli, int argc, char **argv);
+int cmd_pipe(struct cli *cli, int argc, char **argv);
 int cmd_return(struct cli *cli, int argc, char **argv);
 int cmd_run(struct cli *cli, int argc, char **argv);
 int cmd_shutdown(struct cli *cli, int argc, char **argv);

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "client.h"
 #include "exit_event.h"
 #include "launch.h"
+#include "signals.h"
 #include "units.h"
 
 struct run_options {
@@ -33,15 +33,6 @@ struct session {
 	bool ended;
 	int status;
 };
-
-static volatile sig_atomic_t last_signal;
-static volatile sig_atomic_t nr_signals;
-
-static void on_signal(int signo)
-{
-	last_signal = signo;
-	nr_signals++;
-}
 
 static const struct argp_option options[] = {
     {"name", 'n', "NAME", 0, "Call the guest NAME", 0},
@@ -153,18 +144,6 @@ static int open_image(const char *image, int *fd)
 	return err;
 }
 
-static int open_or_launch(struct client *c, const char *path)
-{
-	int err = client_try_open(c, path);
-	long pid;
-
-	if (err == -ENOENT || err == -ECONNREFUSED)
-		return launch_cell(c, path, true, &pid);
-	if (err)
-		client_explain_open(path, err);
-	return err;
-}
-
 static int print_detached(struct cli *cli, const char *what, json_t *answer)
 {
 	json_int_t domid;
@@ -242,31 +221,15 @@ static int follow_once(struct session *s, const sigset_t *unblocked)
 {
 	struct pollfd pfd = {.fd = s->c->fd, .events = POLLIN};
 
-	if (nr_signals && s->domid && !s->stop_sent)
+	if (signals_seen() && s->domid && !s->stop_sent)
 		return send_stop(s);
-	if (nr_signals > 1) {
+	if (signals_seen() > 1) {
 		cli_error("the guest has not stopped yet; leaving all the same");
 		return -EINTR;
 	}
 	if (ppoll(&pfd, 1, NULL, unblocked) < 0)
 		return errno == EINTR ? 0 : -errno;
 	return take_packet(s);
-}
-
-/* Signals arrive only inside ppoll(), so that none is lost between the test and the sleep. */
-static void catch_signals(sigset_t *unblocked)
-{
-	struct sigaction action = {.sa_handler = on_signal};
-	sigset_t blocked;
-
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGINT);
-	sigaddset(&blocked, SIGTERM);
-	sigprocmask(SIG_BLOCK, &blocked, unblocked);
-	sigdelset(unblocked, SIGINT);
-	sigdelset(unblocked, SIGTERM);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
 }
 
 static int run_foreground(struct client *c, const char *what, json_t *request, int image)
@@ -276,12 +239,12 @@ static int run_foreground(struct client *c, const char *what, json_t *request, i
 	sigset_t unblocked;
 	int err;
 
-	catch_signals(&unblocked);
+	signals_catch(&unblocked);
 	err = client_send(c, what, request, fds, 3);
 	while (!err && !s.ended)
 		err = follow_once(&s, &unblocked);
-	if (nr_signals)
-		return 128 + last_signal;
+	if (signals_seen())
+		return 128 + signals_last();
 	if (err)
 		return s.domid ? CLI_GUEST_ERROR : CLI_FAILED;
 	return s.status;
@@ -299,7 +262,7 @@ int cmd_run(struct cli *cli, int argc, char **argv)
 		return CLI_FAILED;
 	if (asprintf(&what, "run %s", o.image) < 0)
 		goto out_image;
-	if (open_or_launch(&c, cli->socket))
+	if (launch_or_open(&c, cli->socket))
 		goto out_what;
 	if (o.detach)
 		status = run_detached(cli, &c, what, make_request(&o), image);

@@ -32,7 +32,8 @@ static const struct argp argp = {
     .parser = parse,
     .doc = "Show where every frame is.\vAll figures are pages of 4 KiB, except COPIED and READ "
 	   "BYTES (bytes) and MADE, RETURNED, HYPERCALLS, READS (how often).  The exit status is "
-	   "1 when the ledger and the kernel disagree.",
+	   "1 when the ledger and the kernel disagree.  Of a channel's endpoint: the pages of its "
+	   "arena and of each frame of it, peers, and messages that are sealed.",
 };
 
 /* The table of guests: one entry per column, in the order of the protocol's fields. */
@@ -115,6 +116,46 @@ static int print_objects(json_t *objects)
 	return status;
 }
 
+/* What connects has no name: a dash stands for it. */
+static int add_channel(struct table *t, json_t *channel)
+{
+	static const char *const counts[] = {
+	    "id", "domid", "arena_pages", "frame_pages", "live", "seals"};
+	const char *name = client_text(channel, "name");
+
+	table_cell(t, "%s", *name ? name : "-");
+	if (number_cells(t, channel, counts, LENGTH(counts)))
+		return CLI_FAILED;
+	table_cell(t, "%s", json_is_true(json_object_get(channel, "closed")) ? "closed" : "open");
+	return CLI_OK;
+}
+
+static int print_channels(json_t *channels)
+{
+	static const char *const headings[] = {
+	    "CHANNEL", "ID", "DOMID", "ARENA", "FRAME", "PEERS", "SEALS", "STATE"};
+	struct table *t;
+	json_t *channel;
+	int status = CLI_OK;
+	size_t i;
+
+	if (!json_array_size(channels))
+		return CLI_OK;
+	t = table_new("lrrrrrrl", headings);
+	if (!t)
+		return CLI_FAILED;
+	json_array_foreach (channels, i, channel)
+		if (add_channel(t, channel))
+			status = CLI_FAILED;
+	if (status) {
+		table_free(t);
+		return status;
+	}
+	status = table_print(t) ? CLI_FAILED : CLI_OK;
+	putchar('\n');
+	return status;
+}
+
 /* The account's last line: the ledger's sum beside the kernel's own count. */
 static int print_sum(json_t *cell)
 {
@@ -160,17 +201,17 @@ static int judge(json_t *cell, bool audit, bool say)
 	return json_array_size(findings) ? CLI_FAILED : CLI_OK;
 }
 
-static int print_account(json_t *cell, json_t *guests)
+static int print_account(json_t *cell, json_t *guests, json_t *channels)
 {
 	if (print_guests(guests))
 		return CLI_FAILED;
 	putchar('\n');
-	return print_sum(cell);
+	return print_channels(channels) ? CLI_FAILED : print_sum(cell);
 }
 
 int cmd_stats(struct cli *cli, int argc, char **argv)
 {
-	json_t *answer, *cell, *guests;
+	json_t *answer, *cell, *guests, *channels;
 	struct stats_options o = {0};
 	int status = CLI_FAILED;
 
@@ -178,9 +219,10 @@ int cmd_stats(struct cli *cli, int argc, char **argv)
 	if (client_ask(cli->socket, what,
 		json_pack("{s:s, s:b}", "op", "stats", "audit", (int)o.audit), &answer))
 		return CLI_FAILED;
-	if (client_unpack(what, answer, "{s:o, s:o}", "cell", &cell, "guests", &guests))
+	if (client_unpack(what, answer, "{s:o, s:o, s:o}", "cell", &cell, "guests", &guests,
+		"channels", &channels))
 		goto out_answer;
-	status = cli->json ? cli_print_json(answer) : print_account(cell, guests);
+	status = cli->json ? cli_print_json(answer) : print_account(cell, guests, channels);
 	if (judge(cell, o.audit, !cli->json))
 		status = CLI_FAILED;
 out_answer:

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "images.h"
 
 #define READY_TIMEOUT_MS 20000
 #define TERM_TIMEOUT_MS 2000
@@ -50,8 +50,8 @@ static int make_absolute(const char *path, char **abs)
 static int find_program(char **program)
 {
 	const char *env = getenv("LOMBARDD");
-	char self[PATH_MAX];
-	ssize_t len;
+	char *dir;
+	int err;
 
 	if (env && *env) {
 		if (strchr(env, '/'))
@@ -59,12 +59,13 @@ static int find_program(char **program)
 		*program = strdup(env);
 		return *program ? 0 : -ENOMEM;
 	}
-	len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (len < 0)
-		return -errno;
-	self[len] = '\0';
-	*strrchr(self, '/') = '\0';
-	return asprintf(program, "%s/lombardd", self) < 0 ? -ENOMEM : 0;
+	err = images_program_dir(&dir);
+	if (err)
+		return err;
+	if (asprintf(program, "%s/lombardd", dir) < 0)
+		err = -ENOMEM;
+	free(dir);
+	return err;
 }
 
 /* The socket's directory, when only its last part is missing (/run is empty after each boot). */
@@ -273,5 +274,17 @@ int launch_cell(struct client *c, const char *path, bool until_idle, long *pid)
 	free(l.log_path);
 	free(l.socket);
 	free(l.program);
+	return err;
+}
+
+int launch_or_open(struct client *c, const char *path)
+{
+	int err = client_try_open(c, path);
+	long pid;
+
+	if (err == -ENOENT || err == -ECONNREFUSED)
+		return launch_cell(c, path, true, &pid);
+	if (err)
+		client_explain_open(path, err);
 	return err;
 }

@@ -16,4 +16,7 @@
  */
 int launch_cell(struct client *c, const char *path, bool until_idle, long *pid);
 
+/* Connect to the cell at `path`; when none runs there, start one that ends with its last guest. */
+int launch_or_open(struct client *c, const char *path);
+
 #endif

@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"lend", cmd_lend},
     {"list", cmd_list},
     {"loans", cmd_loans},
+    {"pipe", cmd_pipe},
     {"return", cmd_return},
     {"run", cmd_run},
     {"shutdown", cmd_shutdown},
@@ -42,6 +43,7 @@ static const char doc[] =
     "  loans     show what is lent\n"
     "  return    recall a loan or give one back\n"
     "  dump      write a frozen picture of a guest's memory\n"
+    "  pipe      stream a file through a channel between two guests\n"
     "  stats     show the account of every frame\n"
     "  start     start a cell in the background\n"
     "  shutdown  stop every guest, then the cell\n"
