@@ -320,6 +320,18 @@ void uvm_arena_thaw(struct uvm_arena *ua)
 		uvm_arena_drop(ua);
 }
 
+static void visit_view(const struct uvm_view *vw,
+    void (*visit)(const union uvm_loaned *loans, uint64_t n, enum uvm_loan_kind))
+{
+	union uvm_loaned loan;
+
+	visit(vw->vw_old, uvm_arena_frames(vw->vw_arena), UVM_LOAN_TOPAGE);
+	for (uint64_t i = 0; vw->vw_coming != NULL && i < vw->vw_n; i++) {
+		loan.page = vw->vw_coming[i].co_lent ? vw->vw_coming[i].co_page : NULL;
+		visit(&loan, 1, UVM_LOAN_TOPAGE);
+	}
+}
+
 void uvm_arena_visit(void (*visit)(const union uvm_loaned *loans, uint64_t n, enum uvm_loan_kind))
 {
 	struct uvm_arena *ua;
@@ -331,6 +343,6 @@ void uvm_arena_visit(void (*visit)(const union uvm_loaned *loans, uint64_t n, en
 				visit(ua->ua_seals[i].se_loans, ua->ua_seals[i].se_n,
 				    UVM_LOAN_TOPAGE);
 		LIST_FOREACH (vw, &ua->ua_views, vw_all)
-			visit(vw->vw_old, uvm_arena_frames(ua), UVM_LOAN_TOPAGE);
+			visit_view(vw, visit);
 	}
 }

@@ -35,6 +35,12 @@ struct uvm_arena_ops {
 	 * that ends.  May be NULL.
 	 */
 	void (*ao_stale)(void *arg, struct uvm_map *map, uint64_t gfn, uint64_t frames);
+	/*
+	 * The writer has broken the loan of a frame: seals that cover it have the old one, which who
+	 * looks at the arena from now on does not see without a refresh.  Before ao_stale, and before
+	 * the writer goes on.  May be NULL.
+	 */
+	void (*ao_broken)(void *arg, uint64_t frame);
 };
 
 /*

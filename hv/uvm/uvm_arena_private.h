@@ -4,6 +4,12 @@
 /* What uvm_arena.c (frames and seals) and uvm_view.c (who maps them) share. */
 #include "uvm/uvm_arena.h"
 
+/* A frame that a view's process is being told to map. */
+struct coming {
+	struct uvm_page *co_page; /* held; NULL: the frame stays as it is */
+	bool co_lent;		  /* on loan to the view: it is not the arena's, or sealed */
+};
+
 struct uvm_view {
 	LIST_ENTRY(uvm_view) vw_all;
 	struct uvm_arena *vw_arena; /* s: a reference */
@@ -13,6 +19,9 @@ struct uvm_view {
 	/* By frame: the old frame that it shows, on loan to it; NULL: the arena's own. */
 	union uvm_loaned *vw_old;
 	uint64_t vw_nold;
+	/* While the process maps, when nobody has the arena: frames [from, from + n); else NULL. */
+	struct coming *vw_coming;
+	uint64_t vw_from, vw_n;
 };
 
 struct seal {
@@ -60,6 +69,12 @@ static inline void arena_call_reap(struct uvm_arena *ua)
 {
 	if (ua->ua_ops->ao_reap != NULL)
 		ua->ua_ops->ao_reap(ua->ua_arg);
+}
+
+static inline void arena_call_broken(struct uvm_arena *ua, uint64_t frame)
+{
+	if (ua->ua_ops->ao_broken != NULL)
+		ua->ua_ops->ao_broken(ua->ua_arg, frame);
 }
 
 static inline void arena_call_stale(struct uvm_arena *ua, const struct uvm_view *vw)

@@ -18,7 +18,10 @@ struct showing {
 	struct pmap_extent sh_ext[NEXTENTS];
 };
 
-/* => inside.  Map what has been gathered.  Leaves the world meanwhile. */
+/*
+ * Map what has been gathered.  Waits for the guest's process, so nobody may have the arena: a process
+ * that does not answer stops its own guest only.
+ */
 static int show_gathered(struct showing *sh)
 {
 	struct pmap *pm = sh->sh_view->vw_map->vm_pmap;
@@ -35,7 +38,7 @@ static int show_gathered(struct showing *sh)
 	return error == 0 || error == -ESRCH ? error : -ENOTRECOVERABLE;
 }
 
-/* => inside.  Add a frame; maps first what does not fit. */
+/* Add a frame; maps first what does not fit. */
 static int gather(struct showing *sh, uint64_t frame, const struct uvm_page *pg)
 {
 	struct uvm_view *vw = sh->sh_view;
@@ -58,15 +61,139 @@ static int gather(struct showing *sh, uint64_t frame, const struct uvm_page *pg)
 	return error;
 }
 
-/* => inside.  All of the arena, as it is. */
-static int show_all(struct uvm_view *vw)
+/*
+ * Showing frames, in three steps:
+ *
+ *	coming_begin	the view shall show these pages: they are held, and stay
+ *	coming_map	its process maps them, while others go on with the arena
+ *	coming_end	what it shows now is entered
+ *
+ * Between the first and the last the writer may break the loan of a page that is coming: then the
+ * view gets it on loan (coming_broken), and keeps it as an old one.
+ */
+
+/* => inside.  The view shall show pg of a frame; lent: pg is on loan, and to the view, too. */
+static void coming_add(struct uvm_view *vw, uint64_t frame, struct uvm_page *pg, bool lent)
+{
+	const union uvm_loaned loan = {.page = pg};
+	union uvm_loaned ours;
+
+	vw->vw_coming[frame - vw->vw_from] = (struct coming){.co_page = pg, .co_lent = lent};
+	uvm_page_hold(pg);
+	if (lent)
+		uvm_loan_again(&loan, 1, UVM_LOAN_TOPAGE, &ours);
+}
+
+/* => inside */
+static int coming_begin(struct uvm_view *vw, uint64_t first, uint64_t n)
+{
+	vw->vw_coming = uvm_zalloc(n * sizeof(*vw->vw_coming));
+	vw->vw_from = first;
+	vw->vw_n = n;
+	return vw->vw_coming != NULL ? 0 : -ENOMEM;
+}
+
+/* => inside.  The writer is getting another page for this frame; the one it had is on loan. */
+static void coming_broken(struct uvm_view *vw, uint64_t frame, struct uvm_page *old)
+{
+	const union uvm_loaned loan = {.page = old};
+	union uvm_loaned ours;
+	struct coming *co;
+
+	if (vw->vw_coming == NULL || frame < vw->vw_from || frame - vw->vw_from >= vw->vw_n)
+		return;
+	co = &vw->vw_coming[frame - vw->vw_from];
+	if (co->co_page != old || co->co_lent)
+		return;
+	uvm_loan_again(&loan, 1, UVM_LOAN_TOPAGE, &ours);
+	co->co_lent = true;
+}
+
+/* The arena is not had. */
+static int coming_map(struct uvm_view *vw)
 {
 	struct showing sh = {.sh_view = vw};
 	int error = 0;
 
-	for (uint64_t i = 0; error == 0 && i < uvm_arena_frames(vw->vw_arena); i++)
-		error = gather(&sh, i, uvm_arena_page(vw->vw_arena, i));
+	for (uint64_t i = 0; error == 0 && i < vw->vw_n; i++)
+		if (vw->vw_coming[i].co_page != NULL)
+			error = gather(&sh, vw->vw_from + i, vw->vw_coming[i].co_page);
 	return error == 0 ? show_gathered(&sh) : error;
+}
+
+/* => inside.  The view does not show an old frame any more. */
+static void drop_old(struct uvm_view *vw, uint64_t frame)
+{
+	if (vw->vw_old[frame].page == NULL)
+		return;
+	uvm_unloan(&vw->vw_old[frame], 1, UVM_LOAN_TOPAGE);
+	vw->vw_nold--;
+}
+
+/* => inside.  The view shows pg, which is on loan, though the arena has another. */
+static void keep_old(struct uvm_view *vw, uint64_t frame, struct uvm_page *pg)
+{
+	const union uvm_loaned lent = {.page = pg};
+
+	drop_old(vw, frame);
+	uvm_loan_again(&lent, 1, UVM_LOAN_TOPAGE, &vw->vw_old[frame]);
+	vw->vw_nold++;
+}
+
+/* => inside.  This frame is mapped, or error says that nobody knows. */
+static void coming_enter(struct uvm_view *vw, uint64_t frame, struct coming *co, int error)
+{
+	union uvm_loaned ours = {.page = co->co_page};
+
+	if (error == 0 && co->co_page != uvm_arena_page(vw->vw_arena, frame)) {
+		KASSERT(co->co_lent);
+		keep_old(vw, frame, co->co_page);
+	} else if (error == 0) {
+		drop_old(vw, frame);
+	}
+	if (co->co_lent)
+		uvm_unloan(&ours, 1, UVM_LOAN_TOPAGE);
+	uvm_page_unhold(co->co_page);
+}
+
+/* => inside */
+static void coming_end(struct uvm_view *vw, int error)
+{
+	struct coming *coming = vw->vw_coming;
+
+	vw->vw_coming = NULL;
+	for (uint64_t i = 0; i < vw->vw_n; i++)
+		if (coming[i].co_page != NULL)
+			coming_enter(vw, vw->vw_from + i, &coming[i], error);
+	uvm_free(coming);
+	uvm_page_reap();
+	if (error == 0)
+		arena_call_stale(vw->vw_arena, vw);
+}
+
+/* => inside; the arena is let go meanwhile.  Map what coming_begin and coming_add have said. */
+static int coming_show(struct uvm_view *vw)
+{
+	int error;
+
+	uvm_arena_drop(vw->vw_arena);
+	error = coming_map(vw);
+	(void)uvm_arena_take(vw->vw_arena);
+	coming_end(vw, error);
+	return error;
+}
+
+/* => inside, as coming_show.  All of the arena, as it is. */
+static int show_all(struct uvm_view *vw)
+{
+	uint64_t n = uvm_arena_frames(vw->vw_arena);
+	int error = coming_begin(vw, 0, n);
+
+	if (error != 0)
+		return error;
+	for (uint64_t i = 0; i < n; i++)
+		coming_add(vw, i, uvm_arena_page(vw->vw_arena, i), false);
+	return coming_show(vw);
 }
 
 static void view_free(struct uvm_view *vw)
@@ -141,7 +268,7 @@ int uvm_arena_show(struct uvm_arena *ua, struct uvm_map *map, uint64_t gfn, unsi
 		return 0;
 	}
 	/* What a process that cannot be understood any more maps, stays until it is killed. */
-	if (error == -ESRCH)
+	if (error != -ENOTRECOVERABLE)
 		uvm_map_remove(map, e);
 	return error;
 }
@@ -160,25 +287,6 @@ int uvm_arena_hide(struct uvm_map *map, uint64_t gfn)
 		return error;
 	uvm_map_remove(map, e);
 	return 0;
-}
-
-/* => inside.  The view does not show an old frame any more. */
-static void drop_old(struct uvm_view *vw, uint64_t frame)
-{
-	if (vw->vw_old[frame].page == NULL)
-		return;
-	uvm_unloan(&vw->vw_old[frame], 1, UVM_LOAN_TOPAGE);
-	vw->vw_nold--;
-}
-
-/* => inside.  The view shows pg, which is on loan, though the arena has another. */
-static void keep_old(struct uvm_view *vw, uint64_t frame, struct uvm_page *pg)
-{
-	const union uvm_loaned lent = {.page = pg};
-
-	drop_old(vw, frame);
-	uvm_loan_again(&lent, 1, UVM_LOAN_TOPAGE, &vw->vw_old[frame]);
-	vw->vw_nold++;
 }
 
 void uvm_arena_entry_gone(struct uvm_entry *e)
@@ -220,7 +328,8 @@ static struct uvm_view *find_view(struct uvm_arena *ua, struct uvm_map *map, uin
 	return NULL;
 }
 
-/* => inside.  The writer gets a new frame; all others go on seeing the old one. */
+/* => inside; the arena is let go meanwhile.  The writer gets a new frame; all others go on seeing the
+ * old one. */
 static int break_frame(struct uvm_arena *ua, uint64_t frame)
 {
 	struct uvm_page *old = uvm_arena_page(ua, frame), *new;
@@ -237,7 +346,9 @@ static int break_frame(struct uvm_arena *ua, uint64_t frame)
 	new->pg_gfn = old->pg_gfn;
 	old->pg_gfn = UVM_NOGFN;
 	old->pg_protected = false;
+	arena_call_broken(ua, frame);
 	LIST_FOREACH (vw, &ua->ua_views, vw_all) {
+		coming_broken(vw, frame, old);
 		if (vw == ua->ua_writer || vw->vw_old[frame].page != NULL)
 			continue;
 		keep_old(vw, frame, old);
@@ -245,8 +356,13 @@ static int break_frame(struct uvm_arena *ua, uint64_t frame)
 	}
 	ms->ms_broken[UVM_BREAK_WRITE] += arena_frame_pages(ua);
 	ms->ms_copied += arena_frame_pages(ua);
+	/* Only the writer's own thread gets here, and only its process maps the new frame. */
+	uvm_arena_drop(ua);
 	error = gather(&sh, frame, new);
-	return error == 0 ? show_gathered(&sh) : error;
+	if (error == 0)
+		error = show_gathered(&sh);
+	(void)uvm_arena_take(ua);
+	return error;
 }
 
 /* => inside.  The writer wrote to a protected frame. */
@@ -316,34 +432,20 @@ static struct uvm_page *shown(struct uvm_view *vw, uint64_t frame)
 	return old != NULL ? old : uvm_arena_page(vw->vw_arena, frame);
 }
 
-/* => inside, range good */
+/* => inside, range good; the arena is let go meanwhile */
 static int refresh(struct uvm_view *vw, uint32_t seal, uint64_t first, uint64_t n)
 {
-	struct uvm_arena *ua = vw->vw_arena;
-	struct showing sh = {.sh_view = vw};
 	struct uvm_page *pg;
-	int error = 0;
+	int error = coming_begin(vw, first, n);
 
-	for (uint64_t i = first; error == 0 && i < first + n; i++) {
-		pg = wanted(ua, seal, i);
-		if (shown(vw, i) != pg)
-			error = gather(&sh, i, pg);
-	}
-	if (error == 0)
-		error = show_gathered(&sh);
 	if (error != 0)
 		return error;
 	for (uint64_t i = first; i < first + n; i++) {
-		pg = wanted(ua, seal, i);
-		if (shown(vw, i) == pg)
-			continue;
-		if (pg == uvm_arena_page(ua, i))
-			drop_old(vw, i);
-		else
-			keep_old(vw, i, pg);
+		pg = wanted(vw->vw_arena, seal, i);
+		if (shown(vw, i) != pg)
+			coming_add(vw, i, pg, seal != UVM_NOSEAL);
 	}
-	arena_call_stale(ua, vw);
-	return 0;
+	return coming_show(vw);
 }
 
 /* => inside */

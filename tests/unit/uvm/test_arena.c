@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Arenas, seals and views (uvm_arena.c, uvm_view.c). */
 #include "failnth.h"
-#include "uvm/uvm_arena.h"
+#include "uvm/uvm_arena_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -380,6 +380,118 @@ LvTest(uvm_arena, full_store_refuses_the_break)
 	lv_check();
 	LV_OK(guest_fill(w, AT, 2));
 	cr_assert(guest_holds(w, AT, 2) && guest_holds(r, AT, 1));
+	forget();
+}
+
+/*
+ * While a view's process maps, nobody has the arena: others go on, whatever that process does.  The
+ * hook runs inside pmo_enter, outside the world.
+ */
+static void (*meanwhile)(void);
+
+static int run_meanwhile(void)
+{
+	void (*fn)(void) = meanwhile;
+
+	cr_assert_eq(ua->ua_holder, 0, "who maps has the arena");
+	meanwhile = NULL;
+	if (fn != NULL) {
+		uvm_world_enter();
+		fn();
+		uvm_world_leave();
+	}
+	return 0;
+}
+
+static void writes_early(void)
+{
+	LV_OK(guest_fill(w, AT + 1, 50));
+}
+
+/* Sealed, broken, and released: all between the choice of the frame and its mapping. */
+static void seals_and_breaks(void)
+{
+	LV_OK(uvm_arena_seal(ua, 2, 1, 1));
+	LV_OK(guest_fill(w, AT + 1, 50));
+	uvm_arena_unseal(ua, 2);
+}
+
+LvTest(uvm_arena, break_while_a_view_is_refreshed)
+{
+	scene_of(1, 4);
+	LV_OK(guest_fill(w, AT + 1, 1));
+	LV_OK(uvm_arena_seal(ua, 0, 0, 4));
+	LV_OK(guest_fill(w, AT + 1, 2));
+	uvm_arena_unseal(ua, 0);
+	LV_OK(uvm_arena_seal(ua, 1, 0, 4));
+	r->pmap->sp_fail = run_meanwhile;
+	meanwhile = writes_early;
+	LV_OK(uvm_arena_refresh(r->map, AT, 1, 0, 4));
+	cr_assert_null(meanwhile);
+	cr_assert(guest_holds(r, AT + 1, 2) && guest_holds(w, AT + 1, 50));
+	cr_assert_eq(stale_of[r->map->vm_domid], 1);
+	lv_check();
+	uvm_arena_unseal(ua, 1);
+	LV_OK(uvm_arena_refresh(r->map, AT, UVM_NOSEAL, 0, 4));
+	cr_assert(guest_holds(r, AT + 1, 50));
+	cr_assert_eq(stale_of[r->map->vm_domid], 0);
+	forget();
+}
+
+LvTest(uvm_arena, seal_that_comes_and_goes_while_a_view_is_refreshed)
+{
+	scene_of(1, 4);
+	LV_OK(guest_fill(w, AT + 1, 1));
+	LV_OK(uvm_arena_seal(ua, 0, 0, 4));
+	LV_OK(guest_fill(w, AT + 1, 2));
+	uvm_arena_unseal(ua, 0);
+	r->pmap->sp_fail = run_meanwhile;
+	meanwhile = seals_and_breaks;
+	LV_OK(uvm_arena_refresh(r->map, AT, UVM_NOSEAL, 0, 4));
+	cr_assert(guest_holds(r, AT + 1, 2) && guest_holds(w, AT + 1, 50));
+	cr_assert_eq(stale_of[r->map->vm_domid], 1);
+	lv_check();
+	forget();
+}
+
+LvTest(uvm_arena, break_while_a_view_is_shown_first)
+{
+	struct guest *third;
+
+	scene_of(1, 4);
+	LV_OK(guest_fill(w, AT + 1, 1));
+	LV_OK(uvm_arena_seal(ua, 0, 0, 4));
+	third = lv_guest(AT, 64);
+	third->pmap->sp_fail = run_meanwhile;
+	meanwhile = writes_early;
+	LV_OK(uvm_arena_show(ua, third->map, AT, 0));
+	cr_assert(guest_holds(third, AT + 1, 1) && guest_holds(w, AT + 1, 50));
+	cr_assert_eq(stale_of[third->map->vm_domid], 1);
+	lv_check();
+	uvm_arena_unseal(ua, 0);
+	LV_OK(uvm_arena_refresh(third->map, AT, UVM_NOSEAL, 0, 4));
+	cr_assert(guest_holds(third, AT + 1, 50));
+	forget();
+}
+
+static void reader_goes_on(void)
+{
+	uvm_arena_unseal(ua, 0);
+	LV_OK(uvm_arena_refresh(r->map, AT, UVM_NOSEAL, 0, 4));
+	cr_assert(guest_holds(r, AT + 1, 1));
+}
+
+LvTest(uvm_arena, reader_goes_on_while_the_writer_breaks)
+{
+	scene_of(1, 4);
+	LV_OK(guest_fill(w, AT + 1, 1));
+	LV_OK(uvm_arena_seal(ua, 0, 0, 4));
+	w->pmap->sp_fail = run_meanwhile;
+	meanwhile = reader_goes_on;
+	LV_OK(guest_fill(w, AT + 1, 2));
+	cr_assert_null(meanwhile);
+	cr_assert(guest_holds(w, AT + 1, 2) && guest_holds(r, AT + 1, 2));
+	cr_assert_eq(stale_of[r->map->vm_domid], 0);
 	forget();
 }
 
