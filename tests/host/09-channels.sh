@@ -101,14 +101,19 @@ each_pair() {
 	done
 }
 
-test_sealed() { each_pair stream count=300 bytes=1000000 random=1 lend=4096; }
-test_copied() { each_pair stream count=2000 bytes=3000 random=1; }
-test_shared() { each_pair stream count=300 bytes=1000000 random=1 strength=2; }
-test_backwards() { each_pair back count=300 bytes=1000000 random=1 lend=4096; }
+# Where everything is slow, there is less to do; an arena's pages are touched one by one, too.
+many="count=$((300 / scale)) arena=$((16 / scale))"
+# shellcheck disable=SC2086 # two words
+test_sealed() { each_pair stream $many bytes=1000000 random=1 lend=4096; }
+test_copied() { each_pair stream "count=$((2000 / scale))" "arena=$((16 / scale))" bytes=3000 random=1; }
+# shellcheck disable=SC2086
+test_shared() { each_pair stream $many bytes=1000000 random=1 strength=2; }
+# shellcheck disable=SC2086
+test_backwards() { each_pair back $many bytes=1000000 random=1 lend=4096; }
 
 # What the sender writes after sending is not seen, and costs him a copy.
 early() {
-	stream "$@" count=200 bytes=500000 random=1 lend=4096 dirty=1 base=1
+	stream "$@" "count=$((200 / scale))" "arena=$((16 / scale))" bytes=500000 random=1 lend=4096 dirty=1 base=1
 	sees source "probe: chan frame=4096 *"
 	[ "$(field lent)" -gt 10 ] || fail "nothing was lent"
 }
@@ -117,7 +122,7 @@ test_early_writes() { each_pair early; }
 
 # A receiver that reads each message twice, with time between for the sender to spoil it.
 test_early_writes_seen_late() {
-	each_pair stream count=40 bytes=20000 lend=4096 dirty=1 base=1 hold=10
+	each_pair stream "count=$((40 / scale))" bytes=20000 lend=4096 arena=4 dirty=1 base=1 hold=10
 }
 
 # The sender goes away while a message is being read: the message stays, and the end is seen.
