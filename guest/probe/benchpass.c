@@ -121,7 +121,7 @@ static void rewrite_batch(void *const *buf, struct flow *f)
  * they are written again, and taking them from there is slow.
  */
 #define MAX_BUFS 248u /* each that was not sent yet takes a slot of 256 */
-#define BUF_BYTES (8UL << 20)
+#define BUF_BYTES (2UL << 20)
 
 struct buffers {
 	void *buf[MAX_BUFS];

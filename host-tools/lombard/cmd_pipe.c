@@ -245,7 +245,7 @@ int cmd_pipe(struct cli *cli, int argc, char **argv)
 {
 	struct pipe_options o = {.message = 2U << 20, .memory = 64U << 20};
 	int fd, image_fd, status = CLI_FAILED;
-	struct stat st;
+	struct stat st = {0};
 	char *image;
 
 	cli_parse(cli, CLI_WITH_JSON, &argp, &o, argc, argv);

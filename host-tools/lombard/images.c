@@ -43,7 +43,7 @@ static int try_open(const char *dir, const char *below, const char *name, char *
 
 static int try_places(const char *name, char **path, int *fd)
 {
-	char *dir;
+	char *dir = NULL;
 	int err = images_program_dir(&dir);
 
 	if (err)

@@ -74,16 +74,26 @@ static void stop_one(struct piping *p, const struct end *e)
 	json_decref(answer);
 }
 
-static void fail(struct piping *p, int err)
+static void stop_guests(struct piping *p)
 {
-	if (!p->error)
-		p->error = err;
 	if (p->stopped || p->cell_gone)
 		return;
 	p->stopped = true;
 	for (struct end *e = p->ends; e < p->ends + NR_ENDS; e++)
 		if (e->domid && !e->ended)
 			stop_one(p, e);
+}
+
+static void note_error(struct piping *p, int err)
+{
+	if (!p->error)
+		p->error = err;
+}
+
+static void fail(struct piping *p, int err)
+{
+	note_error(p, err);
+	stop_guests(p);
 }
 
 static void protest(struct piping *p, const struct end *e, const char *why)
@@ -222,15 +232,24 @@ static void read_console(struct piping *p, struct end *e)
 	e->console = -1;
 }
 
+/*
+ * A guest that gives up may do so because the other one has died, of which we hear a moment later:
+ * so the other one gets that moment to end by itself.
+ */
 static void take_exit(struct piping *p, struct end *e, const struct exit_event *event)
 {
+	bool gave_up = strcmp(event->reason, "poweroff") == 0;
+
 	e->ended = true;
-	if (p->stopped || (event->status == 0 && strcmp(event->reason, "poweroff") == 0))
+	if ((gave_up && event->status == 0) ||
+	    (p->stopped && strcmp(event->reason, "stopped") == 0))
 		return;
 	progress_end(p->progress);
 	cli_error("cannot pipe %s: the guest %s ended too early: %s, status %d%s%s", p->job->file,
 	    e->name, event->reason, event->status, *event->message ? ": " : "", event->message);
-	fail(p, -ECANCELED);
+	note_error(p, -ECANCELED);
+	if (!gave_up)
+		stop_guests(p);
 }
 
 /* Hang up: a guest that still runs ends with its connection. */
@@ -277,7 +296,9 @@ static bool busy(const struct piping *p)
 /* Wait for one thing.  False: no more patience. */
 static bool follow_once(struct piping *p, const sigset_t *unblocked)
 {
-	struct pollfd pfd[2 * NR_ENDS];
+	const struct timespec moment = {.tv_sec = 1};
+	struct pollfd pfd[NR_ENDS + NR_ENDS]; /* consoles, connections */
+	int n;
 
 	if (signals_seen() > 1) {
 		cli_error("the guests have not stopped yet; leaving all the same");
@@ -290,16 +311,20 @@ static bool follow_once(struct piping *p, const sigset_t *unblocked)
 	for (int i = 0; i < NR_ENDS; i++) {
 		const struct end *e = &p->ends[i];
 
-		pfd[2 * i] = (struct pollfd){.fd = e->console, .events = POLLIN};
-		pfd[2 * i + 1] = (struct pollfd){
+		pfd[i] = (struct pollfd){.fd = e->console, .events = POLLIN};
+		pfd[NR_ENDS + i] = (struct pollfd){
 		    .fd = e->domid && !e->ended ? e->c.fd : -1, .events = POLLIN};
 	}
-	if (ppoll(pfd, 2 * NR_ENDS, NULL, unblocked) < 0)
+	n = ppoll(
+	    pfd, sizeof(pfd) / sizeof(pfd[0]), p->error && !p->stopped ? &moment : NULL, unblocked);
+	if (n < 0)
 		return errno == EINTR;
+	if (n == 0)
+		stop_guests(p);
 	for (int i = 0; i < NR_ENDS; i++) {
-		if (pfd[2 * i].revents)
+		if (pfd[i].revents)
 			read_console(p, &p->ends[i]);
-		if (pfd[2 * i + 1].revents && !p->ends[i].ended)
+		if (pfd[NR_ENDS + i].revents && !p->ends[i].ended)
 			read_packet(p, &p->ends[i]);
 	}
 	return true;
