@@ -115,7 +115,7 @@ test_backwards() { each_pair back $many bytes=1000000 random=1 lend=4096; }
 early() {
 	stream "$@" "count=$((200 / scale))" "arena=$((16 / scale))" bytes=500000 random=1 lend=4096 dirty=1 base=1
 	sees source "probe: chan frame=4096 *"
-	[ "$(field lent)" -gt 10 ] || fail "nothing was lent"
+	[ "$(field lent)" -ge 5 ] || fail "hardly anything was lent"
 }
 
 test_early_writes() { each_pair early; }

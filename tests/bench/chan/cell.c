@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pin.h"
 #include "uvm/uvm_audit.h"
 #include "xen/public.h"
 
@@ -86,6 +87,11 @@ void member_launch(struct member *m, bool sender)
 	/* Pages of RAM that were never lent lie where they began: at their own number. */
 	ms = memfd_store_of(m->guest->g_map->vm_store);
 	m->box = (volatile struct bench_mailbox *)(ms->ms_base + box * UVM_PAGE_SIZE);
+}
+
+int member_pin(const struct member *m, unsigned which)
+{
+	return pin_thread(m->guest->g_pid, "vcpu0", which);
 }
 
 void member_end(struct member *m)

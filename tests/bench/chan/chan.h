@@ -86,6 +86,7 @@ struct readers {
 
 /* What is known besides points. */
 struct facts {
+	int processors[2];	  /* the sender's and the receiver's; -1: any */
 	bool guests;		  /* there were any */
 	uint64_t frame_bytes[2];  /* of the arenas: when huge ones were not asked for, and when */
 	uint64_t peer_page_bytes; /* of the host processes' memory */
@@ -110,6 +111,8 @@ struct member {
 void cell_start(const char *image_path);
 void member_launch(struct member *m, bool sender);
 void member_end(struct member *m);
+/* member_pin: see pin.h */
+int member_pin(const struct member *m, unsigned which);
 
 /*
  * member_ask: have a guest begin something, and wait until it is awake.

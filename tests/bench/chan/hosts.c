@@ -6,10 +6,13 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "peer.h"
+
+#define ANSWER_TIMEOUT_S 60
 
 extern char **environ;
 static pid_t pid;
@@ -18,13 +21,14 @@ static int sock = -1;
 static void receive(void *buf, size_t len)
 {
 	if (recv(sock, buf, len, 0) != (ssize_t)len)
-		bench_die("chanpeer ended (its reason is above)");
+		bench_die("chanpeer ended (its reason is above), or does not answer");
 }
 
 void hosts_start(const char *path, bool huge, uint64_t *page_bytes)
 {
 	char *argv[] = {(char *)(uintptr_t)path, (char *)(uintptr_t)(huge ? "huge" : "base"), NULL};
 	posix_spawn_file_actions_t fa;
+	const struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
 	struct peer_hello hello;
 	int pair[2], child;
 
@@ -40,6 +44,8 @@ void hosts_start(const char *path, bool huge, uint64_t *page_bytes)
 	posix_spawn_file_actions_destroy(&fa);
 	close(child);
 	sock = pair[0];
+	if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) != 0)
+		bench_die("setsockopt: %m");
 	receive(&hello, sizeof(hello));
 	*page_bytes = hello.page_bytes;
 }

@@ -2,6 +2,8 @@
 /* chanpeer: see peer.h.  With the argument huge it uses 2 MiB pages for its memory, if there are any. */
 #include "peer.h"
 
+#include "pin.h"
+
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +25,7 @@
 /* Shared memory: a ring each way, and behind them a page for each counter. */
 #define SHARED_COUNTERS (2 * RING_BYTES)
 #define SHARED_BYTES (SHARED_COUNTERS + HUGE_BYTES)
-#define PRIVATE_BYTES (BENCH_MAX_LEN + HUGE_BYTES)
+#define OWN_BYTES (BENCH_MAX_LEN + HUGE_BYTES)
 
 enum { STREAM, PACKET, ACK, CONTROL, NSOCKETS };
 
@@ -56,34 +58,37 @@ static char *map_shared(bool huge)
 	return p != MAP_FAILED ? p : NULL;
 }
 
-/* Touched now, so that nothing is measured that happens once. */
-static char *map_private(bool huge)
+/*
+ * One process's own memory: nobody else looks at it, but MAP_PRIVATE would take a second copy of each page
+ * when we fork.  Touched now, so that nothing is measured that happens once.
+ */
+static char *map_own(bool huge)
 {
-	char *p = mmap(NULL, PRIVATE_BYTES, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | (huge ? MAP_HUGETLB : 0), -1, 0);
+	char *p = mmap(NULL, OWN_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | (huge ? MAP_HUGETLB : 0), -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
-	return memset(p, 1, PRIVATE_BYTES);
+	return memset(p, 1, OWN_BYTES);
 }
 
-/* Both processes' private memory is there before they part: huge pages may not suffice for it. */
-static void map_memory(bool huge, char **shared, char *private[2])
+/* All of it in huge pages, or none. */
+static void map_memory(bool huge, char **shared, char *own[2])
 {
 	*shared = map_shared(huge);
-	private[0] = *shared != NULL ? map_private(huge) : NULL;
-	private[1] = private[0] != NULL ? map_private(huge) : NULL;
-	if (private[1] != NULL) {
+	own[0] = *shared != NULL ? map_own(huge) : NULL;
+	own[1] = own[0] != NULL ? map_own(huge) : NULL;
+	if (own[1] != NULL) {
 		page_bytes = huge ? HUGE_BYTES : PAGE_BYTES;
 		return;
 	}
 	if (!huge)
 		err(1, "chanpeer: no memory");
-	if (private[0] != NULL)
-		munmap(private[0], PRIVATE_BYTES);
+	if (own[0] != NULL)
+		munmap(own[0], OWN_BYTES);
 	if (*shared != NULL)
 		munmap(*shared, SHARED_BYTES);
-	map_memory(false, shared, private);
+	map_memory(false, shared, own);
 }
 
 /* Root may exceed the limit; a smaller buffer works, too. */
@@ -199,15 +204,27 @@ static void take_side(struct peer_side *s, int side, int sockets[NSOCKETS][2], i
 	close(pipes[!side][1]);
 }
 
+/* Without its receiver the sender would wait for ever. */
+static void receiver_gone(int sig)
+{
+	static const char text[] = "chanpeer: the receiving process ended\n";
+
+	(void)sig;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(1);
+}
+
 int main(int argc, char **argv)
 {
 	int sockets[NSOCKETS][2], pipes[2][2], side;
 	struct peer_side s = {0};
-	char *shared, *private[2];
+	char *shared, *own[2];
 	pid_t child;
 
 	signal(SIGPIPE, SIG_IGN);
-	map_memory(argc > 1 && strcmp(argv[1], "huge") == 0, &shared, private);
+	signal(SIGCHLD, receiver_gone);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	map_memory(argc > 1 && strcmp(argv[1], "huge") == 0, &shared, own);
 	make_ways(sockets, pipes);
 	child = fork();
 	if (child < 0)
@@ -216,7 +233,8 @@ int main(int argc, char **argv)
 	if (side == 1)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	take_side(&s, side, sockets, pipes);
-	s.buf = private[side];
+	s.buf = own[side];
+	(void)pin_task(0, (unsigned)side);
 	make_rings(&s, shared, side);
 	if (side == 0)
 		serve_sender(&s, sockets[CONTROL][0]);

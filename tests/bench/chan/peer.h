@@ -25,7 +25,7 @@ struct peer_side {
 	int sender;
 	int stream, packet, ack; /* our ends of sockets; ack: of any way but the rings */
 	int pipe_out, pipe_in;
-	char *buf;		 /* private */
+	char *buf;		 /* its own */
 	struct ring_end out, in; /* the ring to the other one, and from it */
 	struct ring_counter *ours;
 	const struct ring_counter *theirs; /* words */

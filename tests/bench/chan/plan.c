@@ -285,6 +285,8 @@ void measure_all(const struct scope *sc)
 	facts.guests = true;
 	member_launch(&sender, true);
 	member_launch(&receiver, false);
+	facts.processors[0] = member_pin(&sender, 0);
+	facts.processors[1] = member_pin(&receiver, 1);
 	hosts_start(sc->peer_path, sc->huge, &facts.peer_page_bytes);
 	measure_huge();
 	hosts_stop();

@@ -248,6 +248,9 @@ static void print_facts(void)
 	    facts.frame_bytes[1] > UVM_PAGE_SIZE ? "2 MiB, and 4 KiB beside them"
 						 : "4 KiB: there are no free huge pages",
 	    frames_text(facts.peer_page_bytes));
+	if (facts.processors[0] >= 0 && facts.processors[1] >= 0)
+		printf("pinned:  the sender to processor %d, the receiver to %d\n",
+		    facts.processors[0], facts.processors[1]);
 	printf("calls:   exit %.1f us, call of the core %.1f us, CHANOP_reap %.1f us (lowest)\n",
 	    (double)facts.calls[CALL_EXIT] / 1e3, (double)facts.calls[CALL_CORE] / 1e3,
 	    (double)facts.calls[CALL_REAP] / 1e3);
