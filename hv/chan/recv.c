@@ -175,6 +175,19 @@ static int check(struct chan *ch, unsigned p, struct taken *m)
 	return peer_dropped_us(ch, p) ? -EAGAIN : err;
 }
 
+static int release_copy(struct chan *ch, const struct chan_message *msg)
+{
+	uint64_t offset = (uint64_t)((const uint8_t *)msg->data - ch->pool_base);
+	struct arena_buf buf;
+
+	if (msg->len == 0)
+		return 0;
+	if (!arena_find(&ch->pool, offset, &buf) || arena_start(&ch->pool, buf) != offset)
+		return -EINVAL;
+	arena_free(&ch->pool, buf);
+	return 0;
+}
+
 static int take(struct chan *ch, unsigned p, struct chan_message *msg)
 {
 	struct peer *peer = &ch->peer[p];
@@ -191,12 +204,16 @@ static int take(struct chan *ch, unsigned p, struct chan_message *msg)
 	}
 	if (chan_cut_off(ch))
 		return -EPIPE;
-	if (m.kind == CHAN_COPY) {
-		say_released(ch, p, peer->next);
-	} else {
-		hold(peer, &m);
-	}
 	msg->len = m.len;
+	/* Who has dropped us meanwhile may have used the memory again while we copied. */
+	if (m.kind == CHAN_COPY && peer_dropped_us(ch, p)) {
+		(void)release_copy(ch, msg);
+		return -EAGAIN;
+	}
+	if (m.kind == CHAN_COPY)
+		say_released(ch, p, peer->next);
+	else
+		hold(peer, &m);
 	msg->tag = m.tag;
 	msg->peer = p;
 	msg->strength = m.kind;
@@ -261,19 +278,6 @@ int chan_recv(struct chan *ch, uint64_t deadline, struct chan_message *msg)
 			break;
 	}
 	return err;
-}
-
-static int release_copy(struct chan *ch, const struct chan_message *msg)
-{
-	uint64_t offset = (uint64_t)((const uint8_t *)msg->data - ch->pool_base);
-	struct arena_buf buf;
-
-	if (msg->len == 0)
-		return 0;
-	if (!arena_find(&ch->pool, offset, &buf) || arena_start(&ch->pool, buf) != offset)
-		return -EINVAL;
-	arena_free(&ch->pool, buf);
-	return 0;
 }
 
 /*

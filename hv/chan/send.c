@@ -59,6 +59,9 @@ static int try_alloc(struct chan *ch, size_t len, void **mem)
 	struct arena_buf buf;
 
 	peer_check(ch);
+	/* Peers may still read what we have sent: nothing of it is used again. */
+	if (chan_cut_off(ch))
+		return -EPIPE;
 	if (!slot_room(ch) || !find_buffer(ch, len, &buf))
 		return ch->out == 0 ? peer_none(ch) : -EAGAIN;
 	arena_flag_set(&ch->arena, buf, BUF_HELD, true);

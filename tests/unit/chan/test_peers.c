@@ -474,3 +474,14 @@ ChanTest(chan_peers, accept_flushes)
 	cr_assert_eq(fake_seals(a), 0);
 	chan_close(c);
 }
+
+/* The cell turned us out, and our memory is still the peer's: what it has not read must stay. */
+ChanTest(chan_peers, nothing_sent_is_used_again_after_our_end)
+{
+	void *buf;
+
+	send_filled(b, 1000, 7, CHAN_SEND_SEALED);
+	fake_kill(b);
+	FAILS(chan_alloc(b, 1000, CHAN_NOW, &buf), EPIPE);
+	expect_and_release(a, 1000, 7, CHAN_COPY);
+}
