@@ -5,7 +5,8 @@
 # several readers, huge frames, and what programs may not do.
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 
-limit=120
+soak=${HOST_SOAK:-$((60 / scale))} # seconds
+limit=$((120 + soak))
 chanhost=$bin/host/chanhost
 
 declare -A console_of=() pid_of=() # of what `start` started
@@ -464,6 +465,47 @@ test_random_deaths() {
 	done
 }
 
+# soak_pair NAME: one streams to the other, whoever they are, messages up to some size.
+soak_pair() {
+	local kinds=(guest host) sizes=(64 1000 5000 100000 1500000) settings
+	settings="bytes=${sizes[RANDOM % 5]} random=1"
+	# shellcheck disable=SC2086 # two words
+	start "${kinds[RANDOM % 2]}" "$1-source" chan-stream "name=$1" create=1 arena=4 lend=4096 \
+		"strength=$((1 + RANDOM % 2))" "dirty=$((RANDOM % 2))" $settings
+	# shellcheck disable=SC2086
+	start "${kinds[RANDOM % 2]}" "$1-sink" chan-drain "name=$1" arena=1 $settings
+}
+
+# One of a pair dies; the other has to notice, and what it got was right to the last byte.
+soak_death() {
+	local ends=(source sink) victim=$((RANDOM % 2))
+	kill_it "$1-${ends[victim]}"
+	ends "$1-${ends[1 - victim]}" 0
+}
+
+# In both directions at once, until the time is over; then nothing is left.
+test_soak() {
+	local start=$SECONDS rounds=0
+	RANDOM=${HOST_SEED:-$((EPOCHSECONDS % 32768))}
+	say "seed $RANDOM, $soak s"
+	while ((SECONDS - start < soak)); do
+		soak_pair there
+		soak_pair back
+		sees there-sink "probe: draining"
+		sees back-sink "probe: draining"
+		pause "$((RANDOM % 3)).$((RANDOM % 10))"
+		sound
+		soak_death there
+		soak_death back
+		quiet
+		sound
+		rounds=$((rounds + 1))
+	done
+	say "$rounds rounds"
+	equal "frames of the cell" "${stat[cell.total]}" 0
+}
+
 host_tests sealed copied shared backwards early_writes early_writes_seen_late sender_killed \
 	sender_stopped receiver_killed never_releases names self threads eight_peers peer_of_many_dies \
-	write_to_peer program_is_listed cell_ends cell_killed bad_arguments rules alien fuzz huge huge_missing huge_exhausted random_deaths
+	write_to_peer program_is_listed cell_ends cell_killed bad_arguments rules alien fuzz huge \
+	huge_missing huge_exhausted random_deaths soak
