@@ -26,8 +26,8 @@ int memfd_store_create(const char *name, uint64_t bank_pages, unsigned nbanks, u
  * memfd_store_create_huge: the same with frames of 2 MiB, out of those that the host has reserved.
  * => the first bank's frames can be had, or -ENOMEM; those of the others when they are free then
  */
-int memfd_store_create_huge(const char *name, uint64_t bank_frames, unsigned nbanks,
-    uint32_t domid, struct memfd_store **msp, struct failure *f);
+int memfd_store_create_huge(const char *name, uint64_t bank_frames, unsigned nbanks, uint32_t domid,
+    struct memfd_store **msp, struct failure *f);
 
 /* The memfd_store around a store: every store of the core is one, but the zero frame's. */
 struct memfd_store *memfd_store_of(struct uvm_store *st);

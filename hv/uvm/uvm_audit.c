@@ -83,7 +83,8 @@ static void check_view(struct uvm_account *ac, struct uvm_map *map, struct uvm_e
 	uint64_t exposed = uvm_arena_exposed(e);
 
 	if (exposed > 0)
-		finding(ac, "domain %u: %ju frames of the arena at gfn %#jx are sealed and writable",
+		finding(ac,
+		    "domain %u: %ju frames of the arena at gfn %#jx are sealed and writable",
 		    map->vm_domid, (uintmax_t)exposed, (uintmax_t)e->me_start);
 	map->vm_frames.fr_borrowed += uvm_arena_claim(map, e);
 }
@@ -197,8 +198,8 @@ static void walk_stores(struct uvm_account *ac)
 		/* What a guest touched unseen, and will be freed with its map. */
 		if (map != NULL && map->vm_dead && blocks > st->st_nframes)
 			ac->ac_departed.fr_moving += blocks - st->st_nframes;
-		ac->ac_free +=
-		    (st->st_bank_pages * st->st_nbanks - st->st_nframes) * st->st_frame_pages;
+		ac->ac_free += (st->st_bank_pages * st->st_nbanks - st->st_nframes) *
+			       st->st_frame_pages;
 	}
 }
 

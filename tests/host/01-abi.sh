@@ -121,7 +121,7 @@ cpu_ticks() {
 
 # What the VMM has given up: root, and all system calls that it does not make anyway.
 test_privileges() {
-	local key value uid= seccomp=
+	local key value uid='' seccomp=''
 	launch jailed sleep ms=600000
 	while read -r key value _; do
 		case $key in

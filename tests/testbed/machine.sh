@@ -92,7 +92,7 @@ bochs_config() {
 # Nobody sees anything there, but somebody has to read: when that terminal is full, the machine stands
 # still.  Ends with the machine, or when it is killed.
 bochs_drain() {
-	local name= n
+	local name='' n
 	for ((n = 0; n < 100; n++)); do
 		name=$(grep -a -o '/dev/pts/[0-9]*' "$1" 2>/dev/null) && break
 		sleep 0.1
