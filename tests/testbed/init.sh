@@ -73,7 +73,7 @@ send_results() {
 run_shell() {
 	[ -z "$rows" ] || stty -F /dev/ttyS0 rows "$rows" cols "$cols"
 	echo "Lombard's testbed ($vendor, Linux $(uname -r)); the shell's end is the testbed's end."
-	echo "Try: ./run-tests list"
+	echo "Try: tests/testbed/suite.sh list"
 	setsid cttyhack bash -i
 }
 
