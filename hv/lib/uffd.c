@@ -10,6 +10,7 @@
 #include "lib/sys.h"
 
 #define PAGE_SIZE ((size_t)4096)
+#define HUGE_SIZE ((size_t)2 << 20)
 
 #define REQUIRED (UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM)
 
@@ -101,10 +102,18 @@ static int write_protect_once(int fd, void *addr, size_t len, uint64_t mode)
 	return SYS(ioctl(fd, UFFDIO_WRITEPROTECT, &w)) ? -errno : 0;
 }
 
+/* Where to divide a range: between huge pages, if it may consist of them; 0: it is one page. */
+static size_t half_of(const void *addr, size_t len)
+{
+	if (((uintptr_t)addr | len) % HUGE_SIZE == 0 && len > HUGE_SIZE)
+		return len / 2 & ~(HUGE_SIZE - 1);
+	return len / 2 & ~(PAGE_SIZE - 1);
+}
+
 /* Linux before 6.3 takes no more than one mapping at a time: then the range is halved until it fits. */
 static int write_protect(int fd, void *addr, size_t len, uint64_t mode)
 {
-	size_t half = len / 2 & ~(PAGE_SIZE - 1);
+	size_t half = half_of(addr, len);
 	int ret = write_protect_once(fd, addr, len, mode);
 
 	if (ret != -ENOENT || half == 0)
