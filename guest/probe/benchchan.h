@@ -82,8 +82,8 @@ struct bench_result {
 	uint64_t lent, copied;				    /* messages */
 	uint64_t seals, reaps, refreshes, notifies, sleeps; /* hypercalls */
 	uint64_t self[BENCH_SELVES][2];
-	uint64_t frame_bytes; /* BENCH_OPEN: of the sender's arena ... */
-	uint64_t lend_from;   /* ... and from which length on it lends now */
+	/* Of the sender's endpoint: see struct chan_info. */
+	uint64_t frame_bytes, lend_from, copy_limit;
 };
 
 /* [bench] and [guest] say who writes. */

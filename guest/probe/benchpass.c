@@ -33,6 +33,7 @@ static void count(struct bench_result *r, const struct chan_info *from, const st
 	r->sleeps = to->sleeps - from->sleeps;
 	r->frame_bytes = to->frame_bytes;
 	r->lend_from = to->lend_from;
+	r->copy_limit = to->copy_limit;
 }
 
 /* ---- one way ---- */

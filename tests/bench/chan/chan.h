@@ -84,6 +84,11 @@ struct readers {
 	bool equal; /* the ledger's sum was the kernel's */
 };
 
+/* What the library has found out: UINT64_MAX is never; and the longest message that can be copied. */
+struct crossover {
+	uint64_t measured, most;
+};
+
 /* What is known besides points. */
 struct facts {
 	int processors[2];	  /* the sender's and the receiver's; -1: any */
@@ -92,8 +97,7 @@ struct facts {
 	uint64_t peer_page_bytes; /* of the host processes' memory */
 	uint64_t calls[BENCH_PHASES];	/* by enum bench_call */
 	uint64_t self[BENCH_SELVES][2]; /* picoseconds: sending, receiving 64 bytes */
-	uint64_t lend_from;	 /* the library's choice with huge frames; UINT64_MAX: never */
-	uint64_t lend_from_base; /* ... with 4 KiB frames */
+	struct crossover crossover[2];	/* with 4 KiB frames, and with 2 MiB */
 	struct readers readers[8];
 	unsigned nreaders;
 };
@@ -155,5 +159,10 @@ void report_verdict(void);
 
 /* How many times as fast as the memcpy ring; 0: not measured. */
 double ratio_to_ring(const struct point *p);
+
+/* crossover_used: the shortest message that is lent.  crossover_seen: where the measured lines of
+ * messages always lent and always copied cross; 0: nowhere. */
+uint64_t crossover_used(const struct crossover *c);
+uint64_t crossover_seen(bool touch);
 
 #endif

@@ -145,10 +145,10 @@ static void write_crossover(const char *dir)
 
 	write_rows(f, (struct key){.huge = true, .touch = true, .depth = 8}, series, 3);
 	finish(f, dir);
-	/* For the plots: 0 means that there is none. */
+	/* For the plots: with huge frames, with 4 KiB frames, and where the lines cross. */
 	f = create(dir, "crossover.txt");
-	fprintf(f, "%ju %ju\n", (uintmax_t)(facts.lend_from == UINT64_MAX ? 0 : facts.lend_from),
-	    (uintmax_t)(facts.lend_from_base == UINT64_MAX ? 0 : facts.lend_from_base));
+	fprintf(f, "%ju %ju %ju\n", (uintmax_t)crossover_used(&facts.crossover[1]),
+	    (uintmax_t)crossover_used(&facts.crossover[0]), (uintmax_t)crossover_seen(true));
 	finish(f, dir);
 }
 

@@ -10,6 +10,7 @@ bench/chan_SRCS := $(addprefix tests/bench/chan/,cell.c files.c hosts.c main.c p
 	hv/pmap/pmap_remote.c hv/pmap/store_memfd.c hv/xen/evtchn.c \
 	hv/lib/failure.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
 bench/chan_PKGS := jansson
+bench/chan_LIBS := -lm
 bench/chanpeer_SRCS := $(addprefix tests/bench/chan/,peer.c peer_pass.c pin.c)
 
 $(B)/tests/bench/chan/%.o: CPPFLAGS += -Ihv/chan

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Throughput (depth 8) or time (depth 1) over message length, of one table.
-# Given: name of the table (transport-huge-depth8, ...), cross (bytes; 0: none), dir.
+# Given: name of the table (transport-huge-depth8, ...), cross (bytes), dir.
 set datafile separator ","
 set terminal pngcairo size 1000,700 noenhanced
 set output dir."/".name.".png"
@@ -19,11 +19,9 @@ if (deep) {
 } else {
 	set ylabel "us from sending to release"
 }
-if (cross > 0) {
-	set arrow from cross, graph 0 to cross, graph 1 nohead dashtype 2
-	set label "lent from here" at cross, graph 0.03 offset 0.5, 0
-}
+set arrow from cross, graph 0 to cross, graph 1 nohead dashtype 2
+set label "lent from here" at cross, graph 0.03 offset 0.5, 0
 # Where there is no figure, the field is empty.
-value(i) = deep ? column(1) / column(i) : column(i) / 1000
-plot for [i = 2:10] dir."/plot-".name.".csv" using 1:(value(i)) \
+y(i) = deep ? column(1) / column(i) : column(i) / 1000
+plot for [i = 2:10] dir."/plot-".name.".csv" using 1:(y(i)) \
 	with linespoints linewidth (i == 2 ? 3 : 1) title columnheader(i)

@@ -2,6 +2,7 @@
 /* What has been measured. */
 #include "chan.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ const struct series_info series_info[NSERIES] = {
     [SER_SHARED_SLEEP] = {"shared-sleeping", "shared, sleeping", VIA_SHARED, 1, false},
     [SER_LEND] = {"always-lent", "always lent", VIA_SEALED, 2, false},
     [SER_COPY] = {"always-copied", "always copied", VIA_SEALED, 3, false},
-    [SER_RING] = {"ring", "memcpy ring", VIA_RING, -1, false},
+    [SER_RING] = {"ring", "ring", VIA_RING, -1, false},
     [SER_WORD] = {"word", "a word", VIA_WORD, -1, false},
     [SER_HOST_RING] = {"host-ring", "host: ring", VIA_RING, -1, true},
     [SER_STREAM] = {"host-stream", "host: stream", VIA_STREAM, -1, true},
@@ -123,4 +124,39 @@ const struct point *point_find(const struct key *key)
 const struct point *point_at(unsigned i)
 {
 	return i < npoints ? &points[i] : NULL;
+}
+
+uint64_t crossover_used(const struct crossover *c)
+{
+	return c->measured <= c->most ? c->measured : c->most + 1;
+}
+
+/* How much longer lending takes than copying, as a logarithm; NAN: not measured. */
+static double lending_loss(struct key key, uint64_t len)
+{
+	const struct point *lent, *copied;
+
+	key.len = len;
+	key.series = SER_LEND;
+	lent = find(&key);
+	key.series = SER_COPY;
+	copied = find(&key);
+	return lent != NULL && copied != NULL ? log(lent->median / copied->median) : NAN;
+}
+
+/* Lines are straight on logarithmic scales. */
+uint64_t crossover_seen(bool touch)
+{
+	const struct key key = {.huge = true, .touch = touch, .depth = 8};
+	double before, here;
+
+	for (unsigned i = 1; i < nlens; i++) {
+		before = lending_loss(key, lens[i - 1]);
+		here = lending_loss(key, lens[i]);
+		if (before > 0 && here <= 0)
+			return (uint64_t)exp(log((double)lens[i - 1]) +
+					     (log((double)lens[i]) - log((double)lens[i - 1])) *
+						 before / (before - here));
+	}
+	return 0;
 }

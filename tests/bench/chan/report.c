@@ -74,6 +74,12 @@ static void print_heading(const enum series *series, unsigned n)
 	}
 }
 
+/* What is not moved at all has rates that say little: in short, then. */
+static void print_figure(double x)
+{
+	printf(x < 1e5 ? "%10.3f" : "%10.1e", x);
+}
+
 static void print_row(const struct key *first, const enum series *series, unsigned n)
 {
 	struct key key = *first;
@@ -85,10 +91,8 @@ static void print_row(const struct key *first, const enum series *series, unsign
 		p = point_find(&key);
 		if (p == NULL)
 			printf("%10s", "-");
-		else if (key.depth > 1)
-			printf("%10.3f", (double)key.len / p->median);
 		else
-			printf("%10.3f", p->median / 1e3);
+			print_figure(key.depth > 1 ? (double)key.len / p->median : p->median / 1e3);
 	}
 	key.series = SER_SEALED;
 	p = point_find(&key);
@@ -187,26 +191,11 @@ static void print_breaks(bool huge)
 	}
 }
 
-static const char *crossover_text(uint64_t len)
-{
-	static char buf[48];
-
-	if (len == UINT64_MAX)
-		return "no length: what can be copied, is";
-	snprintf(buf, sizeof(buf), "%ju bytes", (uintmax_t)len);
-	return buf;
-}
-
-static void print_crossover(void)
+static void print_crossover_rows(void)
 {
 	struct key key = {.huge = true, .depth = 8};
 	const struct point *lent, *copied;
 
-	printf("\nThe crossover: the library lends from %s on", crossover_text(facts.lend_from));
-	if (facts.frame_bytes[0] != 0)
-		printf("; with 4 KiB frames, from %s", crossover_text(facts.lend_from_base));
-	printf("\nDepth 8, us a message:\n%-8s%24s%26s\n", "", "transport: lent  copied",
-	    "end to end: lent  copied");
 	for (unsigned i = 0; i < nlens; i++) {
 		key.len = lens[i];
 		for (unsigned touch = 0; touch <= 1; touch++) {
@@ -219,10 +208,38 @@ static void print_crossover(void)
 				continue;
 			if (touch == 0)
 				printf("%-8s", len_text(key.len));
-			printf("%16.2f%8.2f%s", lent->median / 1e3, copied->median / 1e3,
+			printf("%18.2f%8.2f%s", lent->median / 1e3, copied->median / 1e3,
 			    touch ? "\n" : "");
 		}
 	}
+}
+
+static void print_crossover(bool huge)
+{
+	const struct crossover *c = &facts.crossover[huge];
+
+	if (facts.frame_bytes[huge] == 0)
+		return;
+	printf("%s frames: messages of %ju bytes and more are lent; ",
+	    frames_text(facts.frame_bytes[huge]), (uintmax_t)crossover_used(c));
+	if (c->measured == UINT64_MAX)
+		printf("the library finds that lending never pays");
+	else
+		printf("the library finds that lending pays from %ju bytes on",
+		    (uintmax_t)c->measured);
+	printf(", and the receiver takes copies of up to %ju\n", (uintmax_t)c->most);
+}
+
+static void print_crossovers(void)
+{
+	printf("\nThe crossover\n");
+	print_crossover(true);
+	print_crossover(false);
+	printf("Measured: the lines cross at %ju bytes (transport), %ju bytes (end to end)\n"
+	       "Depth 8, us a message:\n%-8s%26s%26s\n",
+	    (uintmax_t)crossover_seen(false), (uintmax_t)crossover_seen(true), "",
+	    "transport: lent  copied", "end to end: lent  copied");
+	print_crossover_rows();
 }
 
 static void print_readers(void)
@@ -274,6 +291,6 @@ void report_tables(void)
 	print_passing(false);
 	print_breaks(true);
 	print_breaks(false);
-	print_crossover();
+	print_crossovers();
 	print_readers();
 }

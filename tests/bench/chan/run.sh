@@ -41,24 +41,23 @@ reserve() {
 
 # plot FILE: one picture of one table, plot-WHAT-FRAMES-depthN.csv
 plot() {
-	local name crosses cross
+	local name cross=$huge_cross
 	name=$(basename "$1" .csv)
-	read -ra crosses <"$csv/crossover.txt"
-	cross=${crosses[0]}
-	case $name in *-base-*) cross=${crosses[1]} ;; esac
+	case $name in *-base-*) cross=$base_cross ;; esac
 	gnuplot -e "name='${name#plot-}'; cross=$cross; dir='$csv'" "$here/plot.gp"
 }
 
 draw() {
-	local file
+	local file huge_cross base_cross seen
 	if ! command -v gnuplot >/dev/null && ! tests/tools/install-packages.sh gnuplot-nox; then
 		echo "no plots: gnuplot is not installed"
 		return
 	fi
+	read -r huge_cross base_cross seen <"$csv/crossover.txt"
 	for file in "$csv"/plot-*-depth*.csv; do
 		plot "$file" || return
 	done
-	gnuplot -e "cross=$(cut -d ' ' -f 1 "$csv/crossover.txt"); dir='$csv'" "$here/crossover.gp"
+	gnuplot -e "cross=$huge_cross; seen=$seen; dir='$csv'" "$here/crossover.gp" || return
 	echo "plots: $csv/*.png"
 }
 
@@ -66,4 +65,4 @@ reserve
 rm -f "$csv"/crossover.txt "$csv"/plot-*.csv
 "$bin/bench/chan" --vmm="$bin/lombard-vmm" --peer="$bin/bench/chanpeer" --guest="$guests/probe.elf" \
 	--csv="$csv" --effort="$effort" "${huge[@]}" || exit
-if [ -f "$csv/crossover.txt" ]; then draw; fi
+if [ -f "$csv/crossover.txt" ]; then draw || echo "no plots: gnuplot failed"; fi
