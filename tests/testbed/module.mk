@@ -22,7 +22,7 @@ TESTBED_ONES := $(foreach v,npt ept,$(foreach k,$(if $(filter npt,$(v)),$(NPT_KE
 
 .PHONY: check-npt check-ept shell-npt shell-ept $(TESTBED_ONES)
 check-npt: $(TESTBED_NEED)
-	$(Q)$(TESTBED) --vendor npt $(NPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
+	$(Q)$(TESTBED) --limit 2400 --vendor npt $(NPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
 
 check-ept: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --vendor ept $(EPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
