@@ -173,6 +173,16 @@ static void measure_latency(void)
 
 /* ---- channels ---- */
 
+/* Figures of other frames than the report names would mislead: better none. */
+static void check_frames(const char *what, uint64_t bytes, uint64_t wanted)
+{
+	if (bytes != wanted)
+		bench_die(
+		    "%s has frames of %ju bytes, others have %ju: too few huge pages, or taken "
+		    "by somebody else meanwhile",
+		    what, (uintmax_t)bytes, (uintmax_t)wanted);
+}
+
 /* Both ends; the receiving end's own arena is for credits and echoes. */
 static uint64_t open_both(uint32_t channel, const struct bench_open *o)
 {
@@ -199,14 +209,26 @@ static void close_both(uint32_t channel)
 	member_wait(&receiver, 0, NULL);
 }
 
-static void both_raw(enum bench_op op, bool huge)
+/* Raw arenas, with the same frames as the channels. */
+static void open_raw(uint64_t frame_bytes)
 {
-	const struct bench_open o = {.flags = huge ? 0 : CHAN_BASE_FRAMES};
+	const struct bench_open o = {.flags = frame_bytes > UVM_PAGE_SIZE ? 0 : CHAN_BASE_FRAMES};
+	struct bench_result out, in;
 
-	member_ask(&sender, op, NULL, &o);
-	member_ask(&receiver, op, NULL, &o);
-	member_wait(&receiver, 0, NULL);
+	member_ask(&sender, BENCH_OPEN_RAW, NULL, &o);
+	member_ask(&receiver, BENCH_OPEN_RAW, NULL, &o);
+	member_wait(&receiver, 0, &in);
+	member_wait(&sender, 0, &out);
+	check_frames("the ring", out.frame_bytes, frame_bytes);
+	check_frames("the ring", in.frame_bytes, frame_bytes);
+}
+
+static void close_raw(void)
+{
+	member_ask(&sender, BENCH_CLOSE_RAW, NULL, NULL);
 	member_wait(&sender, 0, NULL);
+	member_ask(&receiver, BENCH_CLOSE_RAW, NULL, NULL);
+	member_wait(&receiver, 0, NULL);
 }
 
 static void measure_calls(void)
@@ -240,20 +262,25 @@ static void measure_huge(void)
 {
 	static const enum series series[] = {SER_SEALED, SER_RING, SER_SHARED, SER_SEALED_SLEEP,
 	    SER_SHARED_SLEEP, SER_HOST_RING, SER_STREAM, SER_PACKET, SER_PIPE};
+	/* All have huge frames, or none. */
+	const uint32_t frames = scope->huge ? 0 : CHAN_BASE_FRAMES;
 	const struct bench_open polled = {
-	    .arena_bytes = CHANNEL_LONG, .flags = CHAN_POLLED, .peers = 1};
-	const struct bench_open sleeping = {.arena_bytes = CHANNEL_LONG, .peers = 1};
-	const struct bench_open lent = {
-	    .arena_bytes = CHANNEL_SHORT, .flags = CHAN_POLLED, .peers = 1, .lend_from = 4096};
+	    .arena_bytes = CHANNEL_LONG, .flags = frames | CHAN_POLLED, .peers = 1};
+	const struct bench_open sleeping = {
+	    .arena_bytes = CHANNEL_LONG, .flags = frames, .peers = 1};
+	const struct bench_open lent = {.arena_bytes = CHANNEL_SHORT,
+	    .flags = frames | CHAN_POLLED,
+	    .peers = 1,
+	    .lend_from = 4096};
 	const struct bench_open copied = {.arena_bytes = CHANNEL_SHORT,
-	    .flags = CHAN_POLLED,
+	    .flags = frames | CHAN_POLLED,
 	    .peers = 1,
 	    .lend_from = CHAN_LEND_NEVER,
 	    .copy_bytes = 64 * MIB};
 
 	facts.frame_bytes[1] = open_both(0, &polled);
-	open_both(1, &sleeping);
-	both_raw(BENCH_OPEN_RAW, true);
+	check_frames("a channel", open_both(1, &sleeping), facts.frame_bytes[1]);
+	open_raw(facts.frame_bytes[1]);
 	measure_calls();
 	measure_latency();
 	measure_passing(true, series, sizeof(series) / sizeof(series[0]));
@@ -261,12 +288,12 @@ static void measure_huge(void)
 	note_crossover(&facts.crossover[1]);
 	close_both(0);
 	close_both(1);
-	open_both(2, &lent);
-	open_both(3, &copied);
+	check_frames("a channel", open_both(2, &lent), facts.frame_bytes[1]);
+	check_frames("a channel", open_both(3, &copied), facts.frame_bytes[1]);
 	measure_crossover();
 	close_both(2);
 	close_both(3);
-	both_raw(BENCH_CLOSE_RAW, true);
+	close_raw();
 }
 
 static void measure_base(void)
@@ -276,12 +303,12 @@ static void measure_base(void)
 	    .arena_bytes = CHANNEL_LONG, .flags = CHAN_POLLED | CHAN_BASE_FRAMES, .peers = 1};
 
 	facts.frame_bytes[0] = open_both(0, &polled);
-	both_raw(BENCH_OPEN_RAW, false);
+	open_raw(facts.frame_bytes[0]);
 	measure_passing(false, series, sizeof(series) / sizeof(series[0]));
 	measure_breaks(false);
 	note_crossover(&facts.crossover[0]);
 	close_both(0);
-	both_raw(BENCH_CLOSE_RAW, false);
+	close_raw();
 }
 
 void measure_all(const struct scope *sc)
