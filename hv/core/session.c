@@ -56,6 +56,7 @@ static const struct {
     {"loans", op_loans},
     {"map", op_map},
     {"channel", op_channel},
+    {"xen", op_xen},
     {"shutdown", op_shutdown},
 };
 
@@ -220,6 +221,10 @@ static void serve(struct session *s, char *buf)
 			return;
 		if (ends_cell)
 			cell_end();
+		if (s->s_xen != NULL) {
+			xen_client_serve(s->s_xen);
+			return;
+		}
 	}
 }
 
@@ -231,6 +236,8 @@ static void session_free(struct session *s)
 		guest_put(s->s_waiting);
 	}
 	session_end_loans(s);
+	if (s->s_xen != NULL)
+		xen_client_close(s->s_xen);
 	pthread_mutex_lock(&mutex);
 	LIST_REMOVE(s, s_all);
 	nsessions--;

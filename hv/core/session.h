@@ -9,6 +9,7 @@
 #include "core/cell.h"
 #include "core/guest.h"
 #include "uvm/uvm_ledger.h"
+#include "xen/client.h"
 
 #define SESSION_MAX_FDS 3
 #define SESSION_MAX_REPLY_FDS 64
@@ -27,6 +28,7 @@ struct session {
 	struct guest *s_waiting; /* reference: tell the client when it ends; or NULL */
 	bool s_owns;		 /* ... and stop it when the client goes away */
 	LIST_HEAD(, session_loan) s_loans;
+	struct xen_client *s_xen; /* what it has become by `xen`, or NULL: no JSON from then on */
 	/* The request being answered. */
 	int s_fds[SESSION_MAX_FDS];
 	unsigned s_nfds;
@@ -43,7 +45,7 @@ struct session {
 typedef json_t *session_op(struct session *s, json_t *request, int *error, struct failure *f);
 
 session_op op_run, op_wait, op_stop, op_list, op_stats, op_lend, op_return, op_loans, op_map,
-    op_channel;
+    op_channel, op_xen;
 
 /* session_guest: the living or remembered guest that request[key] names, with a reference. */
 struct guest *session_guest(json_t *request, const char *key, int *error, struct failure *f);
