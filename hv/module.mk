@@ -5,7 +5,7 @@ UVM_SRCS := $(wildcard hv/uvm/*.c)
 PROGS += lombardd
 BIN_PROGS += lombardd
 lombardd_SRCS := $(wildcard hv/core/*.c) $(UVM_SRCS) hv/pmap/pmap_remote.c hv/pmap/store_memfd.c \
-	$(wildcard hv/xen/*.c) hv/lib/failure.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
+	$(wildcard hv/xen/*.c) hv/lib/failure.c hv/lib/host.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
 lombardd_PKGS := jansson
 
 PROGS += lombard-vmm

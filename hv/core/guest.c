@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -104,9 +105,26 @@ void guest_stop(struct guest *g)
 	guest_end_with(g, GUEST_END_STOPPED, 126, "stopped");
 }
 
+static _Atomic uint64_t ended_cpu_us;
+
+uint64_t guest_ended_cpu_ns(void)
+{
+	return atomic_load(&ended_cpu_us) * 1000;
+}
+
+static void add_cpu_time(const struct rusage *usage)
+{
+	const struct timeval *u = &usage->ru_utime, *k = &usage->ru_stime;
+
+	atomic_fetch_add(&ended_cpu_us,
+	    (uint64_t)(u->tv_sec + k->tv_sec) * 1000000 + (uint64_t)(u->tv_usec + k->tv_usec));
+}
+
 /* What is left of the process says how it died, if it did not say so itself. */
 static void reap_child(struct guest *g)
 {
+	struct rusage usage = {0};
+	siginfo_t info;
 	int status = 0;
 	pid_t pid;
 
@@ -115,11 +133,15 @@ static void reap_child(struct guest *g)
 	kill_process(g);
 	pthread_mutex_unlock(&g->g_mutex);
 	if (pid > 0)
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
 			continue;
+	/* Only now does the pid become free for others: nobody may use it any more. */
 	pthread_mutex_lock(&g->g_mutex);
+	if (pid > 0)
+		(void)wait4(pid, &status, 0, &usage);
 	g->g_pid = 0;
 	pthread_mutex_unlock(&g->g_mutex);
+	add_cpu_time(&usage);
 	if (WIFSIGNALED(status))
 		guest_end_with(g, GUEST_END_KILLED, 126, "its process was killed by signal %d",
 		    WTERMSIG(status));
@@ -266,7 +288,8 @@ static struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 	    cfg->console_path != NULL ? cfg->console_path : "");
 	clock_gettime(CLOCK_MONOTONIC, &g->g_born);
 	g->g_ended_fd = SYS(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-	if (g->g_ended_fd < 0 || (!program && dup_fds(g, cfg) != 0)) {
+	if (g->g_ended_fd < 0 || xen_domain_init(&g->g_xen, g->g_ram_pages) != 0 ||
+	    (!program && dup_fds(g, cfg) != 0)) {
 		guest_put(g);
 		return NULL;
 	}

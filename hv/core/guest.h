@@ -20,6 +20,7 @@
 #include "pmap/store_memfd.h"
 #include "proto/wire.h"
 #include "uvm/uvm_ledger.h"
+#include "xen/domain.h"
 #include "xen/evtchn.h"
 
 /* Guest-physical page where the window area begins: 4 GiB. */
@@ -94,6 +95,7 @@ struct guest {
 	struct evtchn_domain g_events;	 /* not of host programs */
 	struct channel_owner g_channels; /* see channel.h */
 	_Atomic uint64_t g_hypercalls;
+	struct xen_domain g_xen; /* not of host programs */
 };
 
 /*
@@ -128,6 +130,9 @@ static inline bool guest_windows_p(const struct guest *g, uint64_t gfn, uint64_t
 	       n <= g->g_window_pages - (gfn - GUEST_WINDOW_GFN);
 }
 
+/* guest_next: the living guest with the lowest domid from this one on, with a reference, or NULL. */
+struct guest *guest_next(uint32_t domid);
+
 /* guest_map_get: the map of a living guest, with a reference; NULL when it has ended. */
 struct uvm_map *guest_map_get(struct guest *g);
 
@@ -141,6 +146,24 @@ void guest_name_of(uint32_t domid, char *buf, size_t len);
 /* guest_each: visit living (ended: remembered) guests in order of domid, each with a reference. */
 void guest_each(bool ended, void (*visit)(void *arg, struct guest *g), void *arg);
 unsigned guest_count(void);
+
+/*
+ * What it uses of the host (guest_info.c).
+ *
+ * guest_frames: frames that its store takes, its orphans included; 0 when it has ended
+ * guest_cpu_ns: CPU time of its process; guest_ended_cpu_ns: of all guests that have ended
+ * guest_vcpu: the thread that runs a vCPU.  False: there is none (yet, or any more)
+ */
+struct guest_vcpu {
+	pid_t gv_tid;
+	bool gv_running; /* on a CPU or waiting for one, not asleep */
+	uint32_t gv_cpu; /* where it ran last */
+	uint64_t gv_cpu_ns;
+};
+uint64_t guest_frames(struct guest *g);
+uint64_t guest_cpu_ns(struct guest *g);
+uint64_t guest_ended_cpu_ns(void);
+bool guest_vcpu(struct guest *g, unsigned vcpu, struct guest_vcpu *v);
 
 /* guest_notify: the ledger's word that something changed for a guest: its loan event is raised. */
 void guest_notify(uint32_t domid);

@@ -113,6 +113,20 @@ void guest_each(bool ended, void (*visit)(void *arg, struct guest *g), void *arg
 	}
 }
 
+struct guest *guest_next(uint32_t domid)
+{
+	struct guest *g;
+
+	pthread_mutex_lock(&registry);
+	while (domid <= MAX_DOMID && by_domid[domid] == NULL)
+		domid++;
+	g = domid <= MAX_DOMID ? by_domid[domid] : NULL;
+	if (g != NULL)
+		atomic_fetch_add(&g->g_refs, 1);
+	pthread_mutex_unlock(&registry);
+	return g;
+}
+
 unsigned guest_count(void)
 {
 	unsigned n;

@@ -182,6 +182,9 @@ static int64_t map_shared_info(struct guest *g, uint64_t gfn)
 		if (g->g_shared_info != NULL)
 			uvm_map_unwire(g->g_map, g->g_shared_info);
 		g->g_shared_info = pg;
+		pthread_mutex_lock(&g->g_mutex);
+		g->g_xen.xd_shared_gfn = gfn;
+		pthread_mutex_unlock(&g->g_mutex);
 	}
 	uvm_world_leave();
 	return error;

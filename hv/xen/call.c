@@ -10,6 +10,8 @@
 static xen_handler *const handlers[NCALLS] = {
     [__HYPERVISOR_multicall] = xen_call_multicall,
     [__HYPERVISOR_xen_version] = xen_call_version,
+    [__HYPERVISOR_sysctl] = xen_call_sysctl,
+    [__HYPERVISOR_domctl] = xen_call_domctl,
 };
 
 int64_t xen_call(struct xen_caller *c, uint64_t nr, const uint64_t arg[5])

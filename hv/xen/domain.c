@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guests, and the host, as Xen's domains.
+ */
+#include "xen/domain.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/guest.h"
+#include "lib/host.h"
+#include "lib/sys.h"
+
+#define INVALID_FRAME UINT64_MAX
+
+int xen_domain_init(struct xen_domain *xd, uint64_t ram_pages)
+{
+	xd->xd_max_pages = ram_pages;
+	xd->xd_shared_gfn = INVALID_FRAME;
+	if (SYS(getrandom(xd->xd_handle, sizeof(xd->xd_handle), 0)) != sizeof(xd->xd_handle))
+		return -EAGAIN;
+	/* A random one, of the usual kind (RFC 9562, version 4). */
+	xd->xd_handle[6] = (uint8_t)((xd->xd_handle[6] & 0x0f) | 0x40);
+	xd->xd_handle[8] = (uint8_t)((xd->xd_handle[8] & 0x3f) | 0x80);
+	return 0;
+}
+
+struct guest *xen_domain_next(uint32_t from)
+{
+	struct guest *g = guest_next(from);
+
+	while (g != NULL && g->g_program) {
+		from = g->g_domid + 1;
+		guest_put(g);
+		g = guest_next(from);
+	}
+	return g;
+}
+
+struct guest *xen_domain_find(uint32_t domid)
+{
+	struct guest *g = xen_domain_next(domid);
+
+	if (g == NULL || g->g_domid == domid)
+		return g;
+	guest_put(g);
+	return NULL;
+}
+
+/* => guest locked */
+static uint32_t state_flags(const struct guest *g)
+{
+	switch (g->g_state) {
+	case GUEST_STARTING:
+		return XEN_DOMINF_paused;
+	case GUEST_RUNNING:
+		return 0;
+	default:
+		return XEN_DOMINF_dying;
+	}
+}
+
+/* Running if one of its vCPUs is, else blocked, if nothing else is known. */
+static uint32_t activity_flags(struct guest *g)
+{
+	struct guest_vcpu v;
+	uint32_t flags = 0;
+
+	for (unsigned i = 0; i < g->g_vcpus; i++)
+		if (guest_vcpu(g, i, &v))
+			flags |= v.gv_running ? XEN_DOMINF_running : XEN_DOMINF_blocked;
+	return flags & XEN_DOMINF_running ? XEN_DOMINF_running : flags;
+}
+
+static void guest_info(struct guest *g, struct xen_domctl_getdomaininfo *info)
+{
+	const struct xen_domain *xd = &g->g_xen;
+
+	info->domain = (domid_t)g->g_domid;
+	info->tot_pages = guest_frames(g);
+	info->cpu_time = guest_cpu_ns(g);
+	info->flags = XEN_DOMINF_hvm_guest | XEN_DOMINF_hap | activity_flags(g);
+	info->nr_online_vcpus = g->g_vcpus;
+	info->max_vcpu_id = g->g_vcpus - 1;
+	pthread_mutex_lock(&g->g_mutex);
+	info->flags |= state_flags(g);
+	info->max_pages = xd->xd_max_pages;
+	info->shared_info_frame = xd->xd_shared_gfn;
+	memcpy(info->handle, xd->xd_handle, sizeof(info->handle));
+	pthread_mutex_unlock(&g->g_mutex);
+}
+
+/* What all guests use: the rest is the host's own. */
+static void add_guests(uint64_t *frames, uint64_t *cpu_ns)
+{
+	struct guest *g;
+
+	*frames = 0;
+	*cpu_ns = guest_ended_cpu_ns();
+	for (uint32_t from = 1; (g = xen_domain_next(from)) != NULL; guest_put(g)) {
+		*frames += guest_frames(g);
+		*cpu_ns += guest_cpu_ns(g);
+		from = g->g_domid + 1;
+	}
+}
+
+static uint64_t minus(uint64_t all, uint64_t part)
+{
+	return all > part ? all - part : 0;
+}
+
+static void host_info(struct xen_domctl_getdomaininfo *info)
+{
+	uint64_t frames, cpu_ns, busy, idle;
+	struct host_memory hm;
+
+	add_guests(&frames, &cpu_ns);
+	host_memory(HOST_UNKNOWN, &hm);
+	host_cpu_times(HOST_UNKNOWN, &busy, &idle);
+	info->tot_pages = minus((hm.hm_total - hm.hm_free) >> UVM_PAGE_SHIFT, frames);
+	info->max_pages = UINT32_MAX; /* no limit, to tools */
+	info->cpu_time = minus(busy, cpu_ns);
+	info->flags = XEN_DOMINF_running;
+	info->nr_online_vcpus = host_cpus();
+	info->max_vcpu_id = host_cpus() - 1;
+	info->shared_info_frame = INVALID_FRAME;
+}
+
+void xen_domain_info(struct guest *g, struct xen_domctl_getdomaininfo *info)
+{
+	*info = (struct xen_domctl_getdomaininfo){.gpaddr_bits = 0};
+	if (g != NULL)
+		guest_info(g, info);
+	else
+		host_info(info);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef HV_XEN_DOMAIN_H
+#define HV_XEN_DOMAIN_H
+/*
+ * What a guest is to Xen's tools beside what it is to Lombard: a part of struct guest, under its
+ * mutex where nothing else is said.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "xen/public.h"
+
+struct guest;
+
+struct xen_domain {
+	xen_domain_handle_t xd_handle; /* UUID: random, unless a tool sets another */
+	uint64_t xd_max_pages;	       /* what its tools let it have; RAM at the start */
+	uint64_t xd_shared_gfn;	       /* of the shared info page; UINT64_MAX: nowhere yet */
+};
+
+/* xen_domain_init: as every guest begins.  => 0, or -errno: the host has no random numbers */
+int xen_domain_init(struct xen_domain *xd, uint64_t ram_pages);
+
+/*
+ * xen_domain_next: the domain with the lowest number from `from` on, with a reference.
+ * => NULL: there is none.  Domain 0 is the host, and never found; nor are host programs
+ */
+struct guest *xen_domain_next(uint32_t from);
+
+/* xen_domain_find: that very domain, or NULL. */
+struct guest *xen_domain_find(uint32_t domid);
+
+/* xen_domain_info: XEN_DOMCTL_getdomaininfo of a guest, or (NULL) of the host. */
+void xen_domain_info(struct guest *g, struct xen_domctl_getdomaininfo *info);
+
+#endif
