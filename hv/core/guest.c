@@ -20,6 +20,7 @@
 
 #include "core/spawn.h"
 #include "lib/sys.h"
+#include "xen/public.h"
 
 const char *guest_end_name(enum guest_end end)
 {
@@ -227,6 +228,8 @@ static void announce_end(struct guest *g)
 	pthread_mutex_unlock(&g->g_mutex);
 	if (write(g->g_ended_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		fprintf(stderr, "lombardd: can't announce the end of %s\n", g->g_name);
+	if (!g->g_program)
+		evtchn_virq(EVTCHN_HOST, VIRQ_DOM_EXC);
 }
 
 /* What went wrong with a host program, which nobody waits for as for a guest. */

@@ -27,12 +27,16 @@
  * kind evtchn: the answer to the operation `xen` brings a stream socket.  The core writes a port
  * number (uint32_t) there when an event arrives for a port that is not masked, and masks the port;
  * the client writes the number back to unmask it.
+ *
+ * Port XENWIRE_XENSTORE_PORT of the host is there from the start, for domain 0: a xenstored binds to
+ * it in place of a kernel's port.  Nobody hears or sends there.
  */
 #include <stdint.h>
 
 #define XENWIRE_MAX_ELEMENTS 1024u /* in one packet */
 #define XENWIRE_MAX_FDS 16u	   /* with one packet */
 #define XENWIRE_PAGE 4096u
+#define XENWIRE_XENSTORE_PORT 1u
 
 enum xenwire_op {
 	XENWIRE_CALL = 1,

@@ -12,6 +12,7 @@ static xen_handler *const handlers[NCALLS] = {
     [__HYPERVISOR_xen_version] = xen_call_version,
     [__HYPERVISOR_sysctl] = xen_call_sysctl,
     [__HYPERVISOR_domctl] = xen_call_domctl,
+    [__HYPERVISOR_event_channel_op] = xen_call_event_channel,
 };
 
 int64_t xen_call(struct xen_caller *c, uint64_t nr, const uint64_t arg[5])

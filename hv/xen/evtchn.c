@@ -1,48 +1,38 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "xen/evtchn.h"
+#include "xen/evtchn_private.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "xen/public.h"
-
 #define FIRST_PORTS 64u
 #define MAX_PORTS (64u * 64u) /* two levels of 64 bits */
 
-enum port_state { PORT_FREE, PORT_UNBOUND, PORT_INTERDOMAIN, PORT_VIRQ, PORT_CORE };
-
-struct evtchn_port {
-	enum port_state state;
-	uint32_t remote; /* UNBOUND, INTERDOMAIN: domid */
-	uint32_t peer;	 /* INTERDOMAIN: its port; VIRQ: the virq */
-};
-
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t evtchn_mutex = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(, evtchn_domain) domains = LIST_HEAD_INITIALIZER(domains);
 /* Those with a virq bound: an offer to everybody costs nothing for the guests that do not listen.
  */
 static LIST_HEAD(, evtchn_domain) listeners = LIST_HEAD_INITIALIZER(listeners);
 
-/* Everything static below is called with the mutex held. */
+/* Everything below, up to the operations of guests, is called with the mutex held. */
 
-static struct evtchn_domain *domain_of(struct evtchn_domain *self, uint32_t domid)
+struct evtchn_domain *evtchn_domain_of(struct evtchn_domain *self, uint32_t domid)
 {
 	struct evtchn_domain *ed;
 
 	if (domid == DOMID_SELF || domid == self->ed_domid)
 		return self;
+	if (domid == EVTCHN_HOST)
+		return &evtchn_host;
 	LIST_FOREACH (ed, &domains, ed_all)
 		if (ed->ed_domid == domid)
 			return ed;
 	return NULL;
 }
 
-static struct evtchn_port *port_of(struct evtchn_domain *ed, uint32_t port)
+struct evtchn_port *evtchn_port_of(struct evtchn_domain *ed, uint32_t port)
 {
 	struct evtchn_port *p;
 
@@ -71,6 +61,10 @@ static void set_pending(struct evtchn_domain *ed, uint32_t port)
 	struct shared_info *si = ed->ed_shared;
 	uint64_t bit = (uint64_t)1 << (port % 64), one = 1;
 
+	if (ed == &evtchn_host) {
+		evtchn_host_raise(&ed->ed_ports[port], port);
+		return;
+	}
 	if (atomic_fetch_or(pending_word(ed, port), bit) & bit)
 		return;
 	if (si != NULL && !masked(si, port)) {
@@ -104,7 +98,7 @@ static int grow(struct evtchn_domain *ed)
 	return 0;
 }
 
-static int new_port(
+int evtchn_new_port(
     struct evtchn_domain *ed, enum port_state state, uint32_t remote, uint32_t peer, uint32_t *port)
 {
 	uint32_t i = 1;
@@ -130,26 +124,26 @@ static int alloc_unbound(struct evtchn_domain *ed, struct evtchn_alloc_unbound *
 	/* Only a domain's own side: guests do not manage each other. */
 	if (op->dom != DOMID_SELF && op->dom != ed->ed_domid)
 		return -EPERM;
-	return new_port(ed, PORT_UNBOUND, remote, 0, &op->port);
+	return evtchn_new_port(ed, PORT_UNBOUND, remote, 0, &op->port);
 }
 
-static int bind_interdomain(struct evtchn_domain *ed, struct evtchn_bind_interdomain *op)
+int evtchn_bind_interdomain(struct evtchn_domain *ed, struct evtchn_bind_interdomain *op)
 {
-	struct evtchn_domain *peer = domain_of(ed, op->remote_dom);
+	struct evtchn_domain *peer = evtchn_domain_of(ed, op->remote_dom);
 	struct evtchn_port *p;
 	uint32_t remote_port = op->remote_port;
 	int error;
 
 	if (peer == NULL)
 		return -ESRCH;
-	p = port_of(peer, remote_port);
+	p = evtchn_port_of(peer, remote_port);
 	if (p == NULL || p->state != PORT_UNBOUND || p->remote != ed->ed_domid)
 		return -EINVAL;
-	error = new_port(ed, PORT_INTERDOMAIN, peer->ed_domid, remote_port, &op->local_port);
+	error = evtchn_new_port(ed, PORT_INTERDOMAIN, peer->ed_domid, remote_port, &op->local_port);
 	if (error != 0)
 		return error;
 	/* Look again: with ourselves as the peer the table may have moved. */
-	p = port_of(peer, remote_port);
+	p = evtchn_port_of(peer, remote_port);
 	p->state = PORT_INTERDOMAIN;
 	p->remote = ed->ed_domid;
 	p->peer = op->local_port;
@@ -158,7 +152,7 @@ static int bind_interdomain(struct evtchn_domain *ed, struct evtchn_bind_interdo
 	return 0;
 }
 
-static int bind_virq(struct evtchn_domain *ed, struct evtchn_bind_virq *op)
+int evtchn_bind_virq(struct evtchn_domain *ed, struct evtchn_bind_virq *op)
 {
 	int error;
 
@@ -169,22 +163,22 @@ static int bind_virq(struct evtchn_domain *ed, struct evtchn_bind_virq *op)
 	for (uint32_t i = 1; i < ed->ed_nports; i++)
 		if (ed->ed_ports[i].state == PORT_VIRQ && ed->ed_ports[i].peer == op->virq)
 			return -EEXIST;
-	error = new_port(ed, PORT_VIRQ, 0, op->virq, &op->port);
+	error = evtchn_new_port(ed, PORT_VIRQ, 0, op->virq, &op->port);
 	if (error == 0 && ed->ed_nvirqs++ == 0)
 		LIST_INSERT_HEAD(&listeners, ed, ed_listeners);
 	return error;
 }
 
-static int close_port(struct evtchn_domain *ed, uint32_t port)
+int evtchn_close_port(struct evtchn_domain *ed, uint32_t port)
 {
-	struct evtchn_port *p = port_of(ed, port), *q;
+	struct evtchn_port *p = evtchn_port_of(ed, port), *q;
 	struct evtchn_domain *peer;
 
 	if (p == NULL)
 		return -EINVAL;
 	if (p->state == PORT_INTERDOMAIN) {
-		peer = domain_of(ed, p->remote);
-		q = peer != NULL ? port_of(peer, p->peer) : NULL;
+		peer = evtchn_domain_of(ed, p->remote);
+		q = peer != NULL ? evtchn_port_of(peer, p->peer) : NULL;
 		if (q != NULL && q->state == PORT_INTERDOMAIN && q->remote == ed->ed_domid &&
 		    q->peer == port) {
 			q->state = PORT_UNBOUND;
@@ -198,16 +192,16 @@ static int close_port(struct evtchn_domain *ed, uint32_t port)
 	return 0;
 }
 
-static int send_event(struct evtchn_domain *ed, uint32_t port)
+int evtchn_send_event(struct evtchn_domain *ed, uint32_t port)
 {
-	struct evtchn_port *p = port_of(ed, port);
+	struct evtchn_port *p = evtchn_port_of(ed, port);
 	struct evtchn_domain *peer;
 
 	if (p == NULL || p->state == PORT_VIRQ || p->state == PORT_CORE)
 		return -EINVAL;
 	/* Sending to nobody is no error: the peer may have gone. */
-	peer = p->state == PORT_INTERDOMAIN ? domain_of(ed, p->remote) : NULL;
-	if (peer != NULL && port_of(peer, p->peer) != NULL)
+	peer = p->state == PORT_INTERDOMAIN ? evtchn_domain_of(ed, p->remote) : NULL;
+	if (peer != NULL && evtchn_port_of(peer, p->peer) != NULL)
 		set_pending(peer, p->peer);
 	return 0;
 }
@@ -217,7 +211,7 @@ static int unmask(struct evtchn_domain *ed, uint32_t port)
 	struct shared_info *si = ed->ed_shared;
 	uint64_t bit = (uint64_t)1 << (port % 64);
 
-	if (port_of(ed, port) == NULL)
+	if (evtchn_port_of(ed, port) == NULL)
 		return -EINVAL;
 	if (si == NULL)
 		return 0;
@@ -229,18 +223,19 @@ static int unmask(struct evtchn_domain *ed, uint32_t port)
 	return 0;
 }
 
-static int status(struct evtchn_domain *self, struct evtchn_status *op)
+int evtchn_get_status(struct evtchn_domain *self, struct evtchn_status *op)
 {
-	struct evtchn_domain *ed = domain_of(self, op->dom);
+	struct evtchn_domain *ed = evtchn_domain_of(self, op->dom);
 	struct evtchn_port *p;
 
 	if (ed == NULL)
 		return -ESRCH;
-	if (ed != self)
+	if (ed != self && self != &evtchn_host)
 		return -EPERM;
-	if (op->port >= MAX_PORTS)
+	/* Host programs ask for one port after another until there is no more. */
+	if (op->port >= (self == &evtchn_host ? ed->ed_nports : MAX_PORTS))
 		return -EINVAL;
-	p = port_of(ed, op->port);
+	p = evtchn_port_of(ed, op->port);
 	op->vcpu = 0;
 	op->status = EVTCHNSTAT_closed;
 	if (p != NULL && p->state == PORT_UNBOUND) {
@@ -264,12 +259,12 @@ static int status(struct evtchn_domain *self, struct evtchn_status *op)
 /* By the guest: what the core has bound is not its to close. */
 static int close_op(struct evtchn_domain *ed, uint32_t port)
 {
-	struct evtchn_port *p = port_of(ed, port);
+	struct evtchn_port *p = evtchn_port_of(ed, port);
 
-	return p == NULL || p->state == PORT_CORE ? -EINVAL : close_port(ed, port);
+	return p == NULL || p->state == PORT_CORE ? -EINVAL : evtchn_close_port(ed, port);
 }
 
-static uint32_t size_of_op(uint32_t cmd)
+uint32_t evtchn_op_size(uint32_t cmd)
 {
 	switch (cmd) {
 	case EVTCHNOP_alloc_unbound:
@@ -286,6 +281,8 @@ static uint32_t size_of_op(uint32_t cmd)
 		return sizeof(struct evtchn_unmask);
 	case EVTCHNOP_status:
 		return sizeof(struct evtchn_status);
+	case EVTCHNOP_reset:
+		return sizeof(struct evtchn_reset);
 	default:
 		return 0;
 	}
@@ -297,32 +294,34 @@ static int dispatch(struct evtchn_domain *ed, uint32_t cmd, void *arg)
 	case EVTCHNOP_alloc_unbound:
 		return alloc_unbound(ed, arg);
 	case EVTCHNOP_bind_interdomain:
-		return bind_interdomain(ed, arg);
+		return evtchn_bind_interdomain(ed, arg);
 	case EVTCHNOP_bind_virq:
-		return bind_virq(ed, arg);
+		return evtchn_bind_virq(ed, arg);
 	case EVTCHNOP_close:
 		return close_op(ed, ((struct evtchn_close *)arg)->port);
 	case EVTCHNOP_send:
-		return send_event(ed, ((struct evtchn_send *)arg)->port);
+		return evtchn_send_event(ed, ((struct evtchn_send *)arg)->port);
 	case EVTCHNOP_unmask:
 		return unmask(ed, ((struct evtchn_unmask *)arg)->port);
+	case EVTCHNOP_status:
+		return evtchn_get_status(ed, arg);
 	default:
-		return status(ed, arg);
+		return -ENOSYS;
 	}
 }
 
 int evtchn_op(struct evtchn_domain *ed, uint32_t cmd, void *arg, uint32_t len)
 {
-	uint32_t size = size_of_op(cmd);
+	uint32_t size = evtchn_op_size(cmd);
 	int error;
 
 	if (size == 0)
 		return -ENOSYS;
 	if (len != size)
 		return -EINVAL;
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&evtchn_mutex);
 	error = dispatch(ed, cmd, arg);
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&evtchn_mutex);
 	return error;
 }
 
@@ -333,29 +332,29 @@ int evtchn_domain_add(struct evtchn_domain *ed, uint32_t domid, int eventfd)
 	memset(ed, 0, sizeof(*ed));
 	ed->ed_domid = domid;
 	ed->ed_eventfd = eventfd;
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&evtchn_mutex);
 	error = grow(ed);
 	if (error == 0)
 		LIST_INSERT_HEAD(&domains, ed, ed_all);
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&evtchn_mutex);
 	return error;
 }
 
 void evtchn_domain_remove(struct evtchn_domain *ed)
 {
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&evtchn_mutex);
 	for (uint32_t i = 1; i < ed->ed_nports; i++)
-		(void)close_port(ed, i);
+		(void)evtchn_close_port(ed, i);
 	LIST_REMOVE(ed, ed_all);
 	free(ed->ed_ports);
 	ed->ed_ports = NULL;
 	ed->ed_nports = 0;
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&evtchn_mutex);
 }
 
 void evtchn_set_shared(struct evtchn_domain *ed, void *shared)
 {
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&evtchn_mutex);
 	/* Events that came before the page did, or while it was elsewhere. */
 	for (unsigned i = 0; i < 64; i++) {
 		uint64_t bits = atomic_exchange(pending_word(ed, i * 64), 0);
@@ -367,39 +366,39 @@ void evtchn_set_shared(struct evtchn_domain *ed, void *shared)
 			ed->ed_early[i] = bits;
 	}
 	ed->ed_shared = shared;
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&evtchn_mutex);
 }
 
 int evtchn_core_alloc(struct evtchn_domain *ed, uint32_t *port)
 {
 	int error;
 
-	pthread_mutex_lock(&mutex);
-	error = new_port(ed, PORT_CORE, 0, 0, port);
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_lock(&evtchn_mutex);
+	error = evtchn_new_port(ed, PORT_CORE, 0, 0, port);
+	pthread_mutex_unlock(&evtchn_mutex);
 	return error;
 }
 
 void evtchn_core_raise(struct evtchn_domain *ed, uint32_t port)
 {
-	pthread_mutex_lock(&mutex);
-	if (port_of(ed, port) != NULL)
+	pthread_mutex_lock(&evtchn_mutex);
+	if (evtchn_port_of(ed, port) != NULL)
 		set_pending(ed, port);
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&evtchn_mutex);
 }
 
 void evtchn_core_close(struct evtchn_domain *ed, uint32_t port)
 {
-	pthread_mutex_lock(&mutex);
-	(void)close_port(ed, port);
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_lock(&evtchn_mutex);
+	(void)evtchn_close_port(ed, port);
+	pthread_mutex_unlock(&evtchn_mutex);
 }
 
 void evtchn_virq(uint32_t domid, uint32_t virq)
 {
 	struct evtchn_domain *ed;
 
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&evtchn_mutex);
 	LIST_FOREACH (ed, &listeners, ed_listeners) {
 		if (domid != EVTCHN_ALL && ed->ed_domid != domid)
 			continue;
@@ -407,5 +406,5 @@ void evtchn_virq(uint32_t domid, uint32_t virq)
 			if (ed->ed_ports[i].state == PORT_VIRQ && ed->ed_ports[i].peer == virq)
 				set_pending(ed, i);
 	}
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&evtchn_mutex);
 }

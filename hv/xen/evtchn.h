@@ -7,11 +7,17 @@
  * The pending bit of a port lies in the guest's shared info page, which the guest places in its own
  * memory; until it has, bits are kept here.  One lock covers all channels of the cell: operations
  * are short and touch two domains.  No function blocks; all may be called from any thread.
+ *
+ * The host is domain 0.  Its ports belong to the handles of programs (evtchn_handle_*), which are
+ * told of events by a stream socket.
  */
 #include <bsd/sys/queue.h>
 #include <stdint.h>
 
+struct evtchn_handle;
 struct evtchn_port;
+
+#define EVTCHN_HOST 0u /* its domid */
 
 struct evtchn_domain {
 	LIST_ENTRY(evtchn_domain) ed_all;
@@ -40,6 +46,51 @@ void evtchn_set_shared(struct evtchn_domain *ed, void *shared);
  */
 int evtchn_op(struct evtchn_domain *ed, uint32_t cmd, void *arg, uint32_t len);
 
+/* evtchn_op_size: of an operation's structure; 0: there is no such operation. */
+uint32_t evtchn_op_size(uint32_t cmd);
+
+/*
+ * evtchn_host_op: EVTCHNOP_* by a host program, as evtchn_op.  alloc_unbound and reset for guests,
+ * status for everybody, send by any port of the host.  -EPERM for the others: ports of the host are
+ * made and closed by handles.
+ */
+int evtchn_host_op(uint32_t cmd, void *arg, uint32_t len);
+
+/*
+ * evtchn_handle_open: fd: a stream socket, the caller's, open until evtchn_handle_close has
+ * returned.  0, -ENOMEM, -EMFILE.  The number of a port (uint32_t) is written there when an event
+ * comes, and the port is masked; the number is read from there to unmask it.  An event for a masked
+ * port is delivered when it is unmasked.
+ *
+ * evtchn_handle_close: its ports close, but for those that are held (evtchn_host_hold): they stay
+ * until they have been put.
+ */
+int evtchn_handle_open(int fd, struct evtchn_handle **hp);
+void evtchn_handle_close(struct evtchn_handle *h);
+
+/* A descriptor that is readable when evtchn_handle_serve has something to do. */
+int evtchn_handle_fd(const struct evtchn_handle *h);
+void evtchn_handle_serve(struct evtchn_handle *h);
+
+/*
+ * 0 or Xen's negative error, as evtchn_op.  _virq: VIRQ_DOM_EXC, _TBUF, _CON_RING, _ENOMEM, each for
+ * one port at a time (-EEXIST).  _unbind, _notify: -ENOTCONN: not a port of this handle, as Linux says.
+ */
+int evtchn_handle_unbound(struct evtchn_handle *h, uint32_t domid, uint32_t *port);
+int evtchn_handle_interdomain(
+    struct evtchn_handle *h, uint32_t domid, uint32_t remote_port, uint32_t *port);
+int evtchn_handle_virq(struct evtchn_handle *h, uint32_t virq, uint32_t *port);
+int evtchn_handle_unbind(struct evtchn_handle *h, uint32_t port);
+int evtchn_handle_notify(struct evtchn_handle *h, uint32_t port);
+
+/*
+ * evtchn_host_hold: keep a port of the host open, whatever becomes of its handle, for an event that
+ * has to be sent at the end of something else.  0 or -EINVAL.  evtchn_host_put: send it, and let the
+ * port go.
+ */
+int evtchn_host_hold(uint32_t port);
+void evtchn_host_put(uint32_t port);
+
 /*
  * Ports whose other end is the core itself.  The guest can neither send nor close there; for
  * EVTCHNOP_status it is Xen's end (DOMID_XEN).
@@ -52,7 +103,9 @@ int evtchn_core_alloc(struct evtchn_domain *ed, uint32_t *port);
 void evtchn_core_raise(struct evtchn_domain *ed, uint32_t port);
 void evtchn_core_close(struct evtchn_domain *ed, uint32_t port);
 
-/* evtchn_virq: raise a virtual interrupt in one domain, or in all with EVTCHN_ALL. */
+/*
+ * evtchn_virq: raise a virtual interrupt in one domain (EVTCHN_HOST too), or in all with EVTCHN_ALL.
+ */
 #define EVTCHN_ALL UINT32_MAX
 void evtchn_virq(uint32_t domid, uint32_t virq);
 

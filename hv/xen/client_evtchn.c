@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kind "evtchn": a host program's event channels.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "xen/client.h"
+#include "xen/evtchn.h"
+
+struct events {
+	struct evtchn_handle *ev_handle;
+	int ev_fd; /* our end of the stream */
+};
+
+static int events_open(struct xen_client *c, int *fd)
+{
+	struct events *ev = calloc(1, sizeof(*ev));
+	int pair[2], error;
+
+	if (ev == NULL)
+		return -ENOMEM;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+		error = -errno;
+		goto out_free;
+	}
+	error = evtchn_handle_open(pair[0], &ev->ev_handle);
+	if (error != 0)
+		goto out_close;
+	ev->ev_fd = pair[0];
+	*fd = pair[1];
+	c->xc_data = ev;
+	return 0;
+
+out_close:
+	close(pair[0]);
+	close(pair[1]);
+out_free:
+	free(ev);
+	return error;
+}
+
+static void events_close(struct xen_client *c)
+{
+	struct events *ev = c->xc_data;
+
+	evtchn_handle_close(ev->ev_handle);
+	close(ev->ev_fd);
+	free(ev);
+}
+
+static int events_watch(struct xen_client *c, short *events)
+{
+	const struct events *ev = c->xc_data;
+
+	*events = POLLIN;
+	return evtchn_handle_fd(ev->ev_handle);
+}
+
+static void events_watched(struct xen_client *c)
+{
+	struct events *ev = c->xc_data;
+
+	evtchn_handle_serve(ev->ev_handle);
+}
+
+static struct evtchn_handle *handle_of(const struct xen_client *c)
+{
+	return ((const struct events *)c->xc_data)->ev_handle;
+}
+
+static void do_unbound(struct xen_client *c, struct xen_request *req, struct xen_reply *rep)
+{
+	uint32_t port = 0;
+	int error = evtchn_handle_unbound(handle_of(c), req->head.u.event.domid, &port);
+
+	rep->head.value = error != 0 ? error : (int64_t)port;
+}
+
+static void do_interdomain(struct xen_client *c, struct xen_request *req, struct xen_reply *rep)
+{
+	uint32_t port = 0;
+	int error = evtchn_handle_interdomain(
+	    handle_of(c), req->head.u.event.domid, req->head.u.event.port, &port);
+
+	rep->head.value = error != 0 ? error : (int64_t)port;
+}
+
+static void do_virq(struct xen_client *c, struct xen_request *req, struct xen_reply *rep)
+{
+	uint32_t port = 0;
+	int error = evtchn_handle_virq(handle_of(c), req->head.u.event.virq, &port);
+
+	rep->head.value = error != 0 ? error : (int64_t)port;
+}
+
+static void do_unbind(struct xen_client *c, struct xen_request *req, struct xen_reply *rep)
+{
+	rep->head.value = evtchn_handle_unbind(handle_of(c), req->head.u.event.port);
+}
+
+static void do_notify(struct xen_client *c, struct xen_request *req, struct xen_reply *rep)
+{
+	rep->head.value = evtchn_handle_notify(handle_of(c), req->head.u.event.port);
+}
+
+static const struct xen_client_op ops[] = {
+    {XENWIRE_EVENT_UNBOUND, 0, do_unbound},
+    {XENWIRE_EVENT_INTERDOMAIN, 0, do_interdomain},
+    {XENWIRE_EVENT_VIRQ, 0, do_virq},
+    {XENWIRE_EVENT_UNBIND, 0, do_unbind},
+    {XENWIRE_EVENT_NOTIFY, 0, do_notify},
+    {0, 0, NULL},
+};
+
+const struct xen_client_kind xen_evtchn_kind = {
+    .name = "evtchn",
+    .open = events_open,
+    .close = events_close,
+    .watch = events_watch,
+    .watched = events_watched,
+    .ops = ops,
+};
