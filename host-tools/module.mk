@@ -6,4 +6,5 @@ lombard_SRCS := $(wildcard host-tools/lombard/*.c) hv/lib/sock.c
 lombard_PKGS := jansson
 
 include host-tools/libchan/module.mk
+include host-tools/xen/module.mk
 include host-tools/examples/module.mk

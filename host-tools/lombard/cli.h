@@ -57,6 +57,7 @@ json_t *cli_guest(const char *arg);
 
 /* Subcommands: argv[0] is "lombard NAME"; each returns the exit status. */
 int cmd_dump(struct cli *cli, int argc, char **argv);
+int cmd_env(struct cli *cli, int argc, char **argv);
 int cmd_lend(struct cli *cli, int argc, char **argv);
 int cmd_list(struct cli *cli, int argc, char **argv);
 int cmd_loans(struct cli *cli, int argc, char **argv);
@@ -68,5 +69,6 @@ int cmd_start(struct cli *cli, int argc, char **argv);
 int cmd_stats(struct cli *cli, int argc, char **argv);
 int cmd_stop(struct cli *cli, int argc, char **argv);
 int cmd_wait(struct cli *cli, int argc, char **argv);
+int cmd_xen(struct cli *cli, int argc, char **argv);
 
 #endif

@@ -27,6 +27,23 @@ int images_program_dir(char **dir)
 	return *dir ? 0 : -ENOMEM;
 }
 
+int images_absolute(const char *path, char **abs)
+{
+	char *cwd;
+	int n;
+
+	if (path[0] == '/') {
+		*abs = strdup(path);
+		return *abs ? 0 : -ENOMEM;
+	}
+	cwd = getcwd(NULL, 0);
+	if (!cwd)
+		return -errno;
+	n = asprintf(abs, "%s/%s", cwd, path);
+	free(cwd);
+	return n < 0 ? -ENOMEM : 0;
+}
+
 static int try_open(const char *dir, const char *below, const char *name, char **path, int *fd)
 {
 	int err;

@@ -30,23 +30,6 @@ struct launch {
 	pid_t pid;	 /* 0 when it was reaped */
 };
 
-static int make_absolute(const char *path, char **abs)
-{
-	char *cwd;
-	int n;
-
-	if (path[0] == '/') {
-		*abs = strdup(path);
-		return *abs ? 0 : -ENOMEM;
-	}
-	cwd = getcwd(NULL, 0);
-	if (!cwd)
-		return -errno;
-	n = asprintf(abs, "%s/%s", cwd, path);
-	free(cwd);
-	return n < 0 ? -ENOMEM : 0;
-}
-
 static int find_program(char **program)
 {
 	const char *env = getenv("LOMBARDD");
@@ -55,7 +38,7 @@ static int find_program(char **program)
 
 	if (env && *env) {
 		if (strchr(env, '/'))
-			return make_absolute(env, program);
+			return images_absolute(env, program);
 		*program = strdup(env);
 		return *program ? 0 : -ENOMEM;
 	}
@@ -104,7 +87,7 @@ static int prepare(struct launch *l)
 
 	err = find_program(&l->program);
 	if (!err)
-		err = make_absolute(l->path, &l->socket);
+		err = images_absolute(l->path, &l->socket);
 	if (err) {
 		cli_error("cannot start a cell: %s", strerror(-err));
 		return err;

@@ -18,6 +18,7 @@ struct command {
 
 static const struct command commands[] = {
     {"dump", cmd_dump},
+    {"env", cmd_env},
     {"lend", cmd_lend},
     {"list", cmd_list},
     {"loans", cmd_loans},
@@ -29,6 +30,7 @@ static const struct command commands[] = {
     {"stats", cmd_stats},
     {"stop", cmd_stop},
     {"wait", cmd_wait},
+    {"xen", cmd_xen},
 };
 
 static const char doc[] =
@@ -44,6 +46,8 @@ static const char doc[] =
     "  return    recall a loan or give one back\n"
     "  dump      write a frozen picture of a guest's memory\n"
     "  pipe      stream a file through a channel between two guests\n"
+    "  xen       run one of Xen's tools on the cell\n"
+    "  env       print what `lombard xen` sets, for a shell\n"
     "  stats     show the account of every frame\n"
     "  start     start a cell in the background\n"
     "  shutdown  stop every guest, then the cell\n"

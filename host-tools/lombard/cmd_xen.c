@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "client.h"
+#include "xen_env.h"
+
+/* As env(1) and the shells have it. */
+enum { NOT_RUN = 126, NOT_FOUND = 127 };
+
+struct xen_options {
+	char **command; /* NULL at its end */
+};
+
+/* Everything from the first plain word on is the command's. */
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct xen_options *o = state->input;
+
+	(void)arg;
+	switch (key) {
+	case ARGP_KEY_ARG:
+		o->command = state->argv + state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which COMMAND? for example: lombard xen xl list");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+    .parser = parse,
+    .args_doc = "COMMAND [ARGUMENT...]",
+    .doc = "Run a program that was built for Xen on the cell.\vIts libraries of Xen's are "
+	   "replaced by Lombard's.  Xen's own tools are found in /usr/lib/xen-VERSION/bin, "
+	   "whatever PATH "
+	   "says.  The exit status is the command's.",
+};
+
+/* Programs that find no Xen often crash: better say first that there is no cell. */
+static int check_cell(const char *socket)
+{
+	struct client c;
+	int err = client_open(&c, socket);
+
+	if (!err)
+		client_close(&c);
+	return err;
+}
+
+static int set_environment(const struct xen_env *env)
+{
+	for (size_t i = 0; i < env->n; i++)
+		if (setenv(env->vars[i].name, env->vars[i].value, 1) < 0)
+			return -errno;
+	return 0;
+}
+
+int cmd_xen(struct cli *cli, int argc, char **argv)
+{
+	struct xen_options o = {0};
+	struct xen_env env;
+	int err;
+
+	cli_parse(cli, CLI_PLAIN, &argp, &o, argc, argv);
+	if (check_cell(cli->socket) || xen_env_make(&env, cli->socket))
+		return CLI_FAILED;
+	err = set_environment(&env);
+	xen_env_drop(&env);
+	if (!err) {
+		execvp(o.command[0], o.command);
+		err = -errno;
+	}
+	cli_error("cannot run %s: %s%s", o.command[0], strerror(-err),
+	    err == -ENOENT ? "; Xen's tools are in the packages xen-utils-4.17 and xenstore-utils"
+			   : "");
+	return err == -ENOENT ? NOT_FOUND : NOT_RUN;
+}
+
+static void print_quoted(const char *text)
+{
+	putchar('\'');
+	for (; *text; text++)
+		if (*text == '\'')
+			fputs("'\\''", stdout);
+		else
+			putchar(*text);
+	putchar('\'');
+}
+
+int cmd_env(struct cli *cli, int argc, char **argv)
+{
+	struct xen_env env;
+
+	cli_parse_plain(cli, CLI_PLAIN,
+	    "Print what `lombard xen` sets in the environment, for a shell to evaluate.\vAfter\n\n"
+	    "  eval \"$(lombard env)\"\n\n"
+	    "programs that were built for Xen find the cell by themselves.",
+	    argc, argv);
+	if (xen_env_make(&env, cli->socket))
+		return CLI_FAILED;
+	for (size_t i = 0; i < env.n; i++) {
+		printf("export %s=", env.vars[i].name);
+		print_quoted(env.vars[i].value);
+		putchar('\n');
+	}
+	xen_env_drop(&env);
+	return CLI_OK;
+}
