@@ -110,9 +110,9 @@ static int await_reply(struct remote_pmap *rp)
 	return reply.hdr.status;
 }
 
-static int remote_enter(struct pmap *pm, const struct pmap_extent *ext, size_t n, size_t *done)
+/* => its turn in the dialogue */
+static int enter(struct remote_pmap *rp, const struct pmap_extent *ext, size_t n, size_t *done)
 {
-	struct remote_pmap *rp = remote_of(pm);
 	struct wire_map msg;
 	int fds[WIRE_MAX_FDS], error;
 	unsigned nfds;
@@ -130,6 +130,17 @@ static int remote_enter(struct pmap *pm, const struct pmap_extent *ext, size_t n
 			return error;
 	}
 	return 0;
+}
+
+static int remote_enter(struct pmap *pm, const struct pmap_extent *ext, size_t n, size_t *done)
+{
+	struct remote_pmap *rp = remote_of(pm);
+	int error;
+
+	pthread_mutex_lock(&rp->rp_turn);
+	error = enter(rp, ext, n, done);
+	pthread_mutex_unlock(&rp->rp_turn);
+	return error;
 }
 
 static int remote_protect(struct pmap *pm, uint64_t gfn, uint64_t npages)
@@ -169,6 +180,7 @@ static const struct pmap_ops remote_ops = {
 void remote_pmap_init(struct remote_pmap *rp, struct uvm_store *store, int sock)
 {
 	memset(rp, 0, sizeof(*rp));
+	pthread_mutex_init(&rp->rp_turn, NULL);
 	rp->rp_pmap.pm_ops = &remote_ops;
 	rp->rp_store = store;
 	rp->rp_sock = sock;

@@ -8,6 +8,7 @@
  * carries it into EPT/NPT.  Mapping other frames is done by the executor in the guest's process
  * (pmap_local.h), by messages as in proto/wire.h.
  */
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "proto/wire.h"
@@ -24,8 +25,10 @@ struct remote_pmap {
 	int rp_sock;			/* to the executor; the owner closes it */
 	int rp_uffd;			/* likewise; -1 until the guest is ready */
 	struct remote_area rp_areas[2]; /* RAM, windows */
-	uint64_t rp_seq;
-	bool rp_lost; /* the executor is gone or spoke nonsense: nothing is known of its mappings */
+	pthread_mutex_t rp_turn; /* who speaks with the executor: may be held while it works */
+	uint64_t rp_seq;	 /* rp_turn */
+	_Atomic bool
+	    rp_lost; /* the executor is gone or spoke nonsense: nothing is known of its mappings */
 	_Atomic uint64_t rp_mappings; /* as the executor counted last */
 };
 

@@ -35,7 +35,7 @@ struct pmap_extent {
 struct pmap_ops {
 	/*
 	 * Map the extents in order, replacing what is there; whoever sleeps on them is woken.
-	 * => no locks held, may sleep; one caller at a time for each pmap
+	 * => no locks held, may sleep
 	 * => returns 0 or -errno.  After an error the extents before *done are mapped, the one at
 	 *    *done may be in part; -ESRCH: the guest is gone
 	 */

@@ -91,7 +91,6 @@ static bool let_page_go(struct uvm_page *pg)
 		uvm_page_loans_add(pg, -1);
 	} else {
 		KASSERT(pg->pg_anon_owns);
-		KASSERT(pg->pg_wired == 0);
 		pg->pg_anon_owns = false;
 		uvm_page_dequeue(pg);
 		orphaned = uvm_page_loans(pg) > 0;

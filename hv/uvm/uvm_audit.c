@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "uvm/uvm_arena.h"
+#include "uvm/uvm_hostmap.h"
 
 /* How often running guests may spoil the comparison before it is reported as it is. */
 #define ATTEMPTS 8
@@ -118,6 +119,9 @@ static uint64_t *state_of(struct uvm_page *pg, struct uvm_frames *fr)
 
 	if (pg->pg_flags & UVM_PG_BUSY)
 		return &fr->fr_moving;
+	/* Its guest may be gone. */
+	if (!owned && pg->pg_wired > 0)
+		return &fr->fr_wired;
 	if (!owned)
 		return uvm_page_loans(pg) > 0 ? &fr->fr_orphaned : &fr->fr_moving;
 	if (pg->pg_object == NULL && pg->pg_guest == NULL)
@@ -211,6 +215,7 @@ static void take_account(struct uvm_account *ac)
 	memset(ac, 0, sizeof(*ac));
 	forget_counts();
 	uvm_ledger_visit(see_loans);
+	uvm_hostmap_visit(see_loans);
 	uvm_arena_visit(see_loans);
 	LIST_FOREACH (map, &uvm_maps, vm_all)
 		walk_map(ac, map);

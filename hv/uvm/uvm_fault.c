@@ -18,12 +18,19 @@ struct fault {
 	struct uvm_anon *fl_spare;	  /* for a slot whose anon is shared, or that has none */
 };
 
-/* The bank of the page before: then both may lie in one mapping. */
+/*
+ * The bank of the page before: then both may lie in one mapping.  A page that nobody ever touched
+ * gets its home: the guest, whose thread may not be the one that needs the page now, has it mapped,
+ * and may be writing to it.
+ */
 static unsigned wanted_bank(struct fault *fl)
 {
 	struct uvm_store *st = fl->fl_map->vm_store;
-	struct uvm_anon *an = NULL;
+	struct uvm_anon *an = uvm_amap_lookup(fl->fl_entry->me_amap, fl->fl_slot);
 
+	if (an == NULL)
+		return 0;
+	an = NULL;
 	if (fl->fl_slot > 0 && !uvm_amap_busy(fl->fl_entry->me_amap, fl->fl_slot - 1))
 		an = uvm_amap_lookup(fl->fl_entry->me_amap, fl->fl_slot - 1);
 	if (an == NULL || an->an_page->pg_store != st)

@@ -16,7 +16,6 @@ enum uvm_access { UVM_ACCESS_READ = 1, UVM_ACCESS_WRITE };
  * with the same bytes, everybody else keeps the old one.
  *
  * => inside the world, no locks held; leaves the world while the guest's process maps pages
- * => one caller at a time for each map (its pmap demands it)
  * => 0; -EFAULT: nothing is mapped there; -EACCES: a write to a read-only window: the guest's
  *    fault; -ENOMEM and others: the host is short, nothing changed; -ENOTRECOVERABLE as
  *    uvm_map_show; -ESRCH: the guest is gone

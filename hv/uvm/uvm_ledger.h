@@ -90,7 +90,7 @@ void uvm_hostloan_return(struct uvm_hostloan *hl);
 /*
  * uvm_ledger_guest_gone: return what the guest had borrowed, recall what it offers, and destroy its
  * map: frames that are still on loan become orphans.
- * => the map's pmap is not called any more; nothing is wired in the map
+ * => the map's pmap is not called any more
  */
 void uvm_ledger_guest_gone(struct uvm_map *map);
 

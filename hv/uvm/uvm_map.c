@@ -222,6 +222,17 @@ int uvm_map_enter_object(
 	return 0;
 }
 
+/* => the amap's entry is busy, so that slots can only stop being busy: faults do not find it. */
+static void await_slots(struct uvm_amap *am)
+{
+	uvm_lock(&am->am_lock);
+	while (am->am_nbusy > 0) {
+		uvm_amap_wait(am);
+		uvm_lock(&am->am_lock);
+	}
+	uvm_unlock(&am->am_lock);
+}
+
 int uvm_map_claim(struct uvm_map *map, uint64_t gfn, unsigned flag, struct uvm_entry **ep)
 {
 	struct uvm_entry *e;
@@ -238,6 +249,9 @@ int uvm_map_claim(struct uvm_map *map, uint64_t gfn, unsigned flag, struct uvm_e
 	else
 		e->me_flags |= UVM_ENTRY_BUSY;
 	uvm_unlock(&map->vm_lock);
+	/* What somebody maps there this moment must not come after what the caller maps. */
+	if (error == 0 && e->me_amap != NULL)
+		await_slots(e->me_amap);
 	*ep = e;
 	return error;
 }
@@ -264,14 +278,7 @@ static void empty_amap(struct uvm_map *map, struct uvm_entry *e)
 	struct uvm_amap *am = e->me_amap;
 	uint64_t i = 0, broken = 0;
 
-	/* Slots can only stop being busy: faults do not find the entry any more. */
-	uvm_lock(&am->am_lock);
-	while (am->am_nbusy > 0) {
-		uvm_amap_wait(am);
-		uvm_lock(&am->am_lock);
-	}
-	uvm_unlock(&am->am_lock);
-
+	await_slots(am);
 	uvm_lock(&map->vm_lock);
 	uvm_lock(&am->am_lock);
 	while (uvm_ptab_next(&am->am_slots, &i) != NULL)
@@ -330,6 +337,13 @@ void uvm_map_destroy(struct uvm_map *map)
 	}
 	uvm_store_trim(map->vm_store);
 	uvm_map_rele(map);
+}
+
+struct uvm_entry *uvm_map_entry_of(struct uvm_map *map, uint64_t gfn)
+{
+	struct uvm_entry *e = entry_at_or_after(map, gfn);
+
+	return e != NULL && e->me_start <= gfn ? e : NULL;
 }
 
 int uvm_map_lookup(struct uvm_map *map, uint64_t gfn, struct uvm_lookup *ul)

@@ -115,7 +115,8 @@ void uvm_map_rele(struct uvm_map *map);
 
 /*
  * uvm_map_destroy: the guest is gone: all entries go, frames on loan become orphans.
- * => its pmap is not called any more; no operation on the map may be under way; nothing is wired
+ * => its pmap is not called any more; no operation on the map may begin.  Frames that are still wired
+ *    live until they are unwired
  *
  * uvm_map_retire: the first half: from now on nothing is found in the map, nothing mapped or lent.
  */
@@ -213,9 +214,16 @@ bool uvm_map_thawable(struct uvm_lookup *ul, uint64_t gfn);
 
 /*
  * uvm_map_wire: make one page present, the guest's own, writable and not lendable, until unwire.
+ * Loans of it are broken.  A page can be wired several times.
  * => -EFAULT, -EINVAL (not memory), -ENOMEM, or what uvm_fault says; no locks held but the world's
+ *
+ * uvm_map_wire_live: for who only looks: wire a page that is not on loan.
+ * => -EAGAIN: it is on loan, somebody else's, about to change, or nobody ever touched it
+ *
+ * uvm_map_unwire: => the map may be destroyed by now: then the last unwire frees the frame
  */
 int uvm_map_wire(struct uvm_map *map, uint64_t gfn, struct uvm_page **pgp);
+int uvm_map_wire_live(struct uvm_map *map, uint64_t gfn, struct uvm_page **pgp);
 void uvm_map_unwire(struct uvm_map *map, struct uvm_page *pg);
 
 /*
@@ -231,6 +239,9 @@ int uvm_map_discard(struct uvm_map *map, uint64_t gfn, uint64_t n);
  * => map and amap locked; true when others go on holding the page that this guest owned
  */
 bool uvm_map_drop_anon(struct uvm_map *map, struct uvm_entry *e, uint64_t i);
+
+/* uvm_map_entry_of: the entry of a gfn, in whatever state, or NULL.  => map locked */
+struct uvm_entry *uvm_map_entry_of(struct uvm_map *map, uint64_t gfn);
 
 /* uvm_map_next_entry: walk the entries in order, from NULL.  => map locked or world stopped */
 struct uvm_entry *uvm_map_next_entry(struct uvm_map *map, struct uvm_entry *e);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What happens to ranges of a guest's own memory: learning what it touched, making it writable
- * again after loans, wiring it, giving it up.
+ * again after loans, giving it up.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "uvm/uvm_fault.h"
 #include "uvm/uvm_map.h"
 
 /*
@@ -184,74 +183,6 @@ void uvm_map_thaw(struct uvm_map *map, uint64_t gfn, uint64_t n)
 		uvm_map_unlock(&ul);
 		gfn = upto;
 	}
-}
-
-/* => looked up.  Wire the page if it is the guest's own and writable.  -EAGAIN: fault it in first.
- */
-static int wire_page(struct uvm_lookup *ul, uint64_t gfn, struct uvm_page **pgp)
-{
-	struct uvm_entry *e = ul->ul_entry;
-	struct uvm_anon *an;
-	int error = -EAGAIN;
-
-	if (e->me_kind != UVM_ENTRY_MEMORY)
-		return -EINVAL;
-	an = uvm_amap_lookup(e->me_amap, gfn - e->me_start);
-	if (an == NULL || uvm_amap_busy(e->me_amap, gfn - e->me_start))
-		return -EAGAIN;
-	uvm_lock(&an->an_lock);
-	if (uvm_anon_refs(an) == 1 && uvm_page_own_p(an->an_page, ul->ul_map->vm_store, gfn) &&
-	    !an->an_page->pg_protected) {
-		uvm_lock(&uvm_queues_lock);
-		/* pg_loans can only be read together with pg_object, which may own the page. */
-		if (an->an_page->pg_object == NULL && uvm_page_loans(an->an_page) == 0) {
-			an->an_page->pg_wired++;
-			e->me_nwired++;
-			*pgp = an->an_page;
-			error = 0;
-		}
-		uvm_unlock(&uvm_queues_lock);
-	}
-	uvm_unlock(&an->an_lock);
-	return error;
-}
-
-int uvm_map_wire(struct uvm_map *map, uint64_t gfn, struct uvm_page **pgp)
-{
-	struct uvm_lookup ul;
-	int error;
-
-	for (;;) {
-		error = uvm_map_lookup(map, gfn, &ul);
-		if (error != 0)
-			return error;
-		error = wire_page(&ul, gfn, pgp);
-		uvm_map_unlock(&ul);
-		if (error != -EAGAIN)
-			return error;
-		error = uvm_fault(map, gfn, UVM_ACCESS_WRITE);
-		if (error != 0)
-			return error;
-	}
-}
-
-void uvm_map_unwire(struct uvm_map *map, struct uvm_page *pg)
-{
-	struct uvm_lock *owner;
-	struct uvm_lookup ul;
-	int error;
-
-	/* A wired page stays where it is, in an entry that stays. */
-	error = uvm_map_lookup(map, pg->pg_gfn, &ul);
-	KASSERT(error == 0 && ul.ul_entry->me_nwired > 0);
-	ul.ul_entry->me_nwired--;
-	uvm_lock(&uvm_queues_lock);
-	owner = uvm_page_lock_owner(pg);
-	KASSERT(owner != NULL && pg->pg_wired > 0);
-	pg->pg_wired--;
-	uvm_unlock(&uvm_queues_lock);
-	uvm_unlock(owner);
-	uvm_map_unlock(&ul);
 }
 
 /* => looked up.  Can every page of [gfn, end) be given up?  Learns them.  -EAGAIN: a slot is busy.

@@ -223,7 +223,7 @@ void uvm_page_free_unused(struct uvm_page *pg)
 void uvm_page_maybe_free(struct uvm_page *pg)
 {
 	if (pg->pg_object == NULL && pg->pg_anon == NULL && uvm_page_loans(pg) == 0 &&
-	    pg->pg_holds == 0)
+	    pg->pg_holds == 0 && pg->pg_wired == 0)
 		uvm_page_free(pg);
 }
 

@@ -18,7 +18,7 @@
  *	orphan	pg_object NULL; pg_anon NULL, or set without pg_anon_owns: then the object that had
  *		lent it to the anon is gone, and the anon adopts it when it next looks
  *
- * An orphan without loans and holds is freed.  Frames on their way out wait on a list until
+ * An orphan without loans, holds and wires is freed.  Frames on their way out wait on a list until
  * uvm_page_reap gives their memory back, because that may not happen under the queue lock.
  */
 #include <bsd/sys/queue.h>
@@ -63,7 +63,7 @@ struct uvm_page {
 	struct uvm_anon *pg_anon;     /* oq */
 	uint64_t pg_gfn;	      /* m: where its guest maps it as PMAP_OWN, or UVM_NOGFN */
 	_Atomic uint32_t pg_loans;    /* oq: loans outstanding, O->A included */
-	uint32_t pg_wired;	      /* oq: writable by a device or host program: cannot be lent */
+	uint32_t pg_wired;	      /* oq: mapped by a device or host program: cannot be lent */
 	uint32_t pg_holds;	      /* q: mappings that are being replaced */
 	uint8_t pg_flags;	      /* o */
 	uint8_t pg_pqflags;	      /* q */
@@ -212,7 +212,7 @@ struct uvm_lock *uvm_page_lock_owner(struct uvm_page *pg);
 
 /*
  * uvm_page_free: the caller, who held the last tie to an ownerless frame, lets it go.
- * => queues locked; no owner, loans or holds left.  uvm_page_reap follows when no lock is held
+ * => queues locked; no owner, loans, wires or holds left.  uvm_page_reap follows when no lock is held
  * uvm_page_free_unused: for a frame that never had an owner: takes the lock itself.
  */
 void uvm_page_free(struct uvm_page *pg);

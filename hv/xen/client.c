@@ -16,6 +16,7 @@ _Static_assert(offsetof(struct xen_reply, u) == sizeof(struct xenwire_reply), "n
 
 static const struct xen_client_kind *const kinds[] = {
     &xen_call_kind,
+    &xen_foreign_kind,
     &xen_evtchn_kind,
 };
 

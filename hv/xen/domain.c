@@ -48,6 +48,34 @@ struct guest *xen_domain_find(uint32_t domid)
 	return NULL;
 }
 
+int xen_domain_memory(uint32_t domid, struct guest **gp, struct uvm_map **mapp)
+{
+	struct guest *g = domid != 0 ? xen_domain_find(domid) : NULL;
+	int error;
+
+	if (g == NULL)
+		return -ESRCH;
+	pthread_mutex_lock(&g->g_mutex);
+	error = g->g_state == GUEST_STARTING ? -EBUSY : 0;
+	pthread_mutex_unlock(&g->g_mutex);
+	*mapp = error == 0 ? guest_map_get(g) : NULL;
+	if (error == 0 && *mapp == NULL)
+		error = -ESRCH;
+	if (error != 0)
+		guest_put(g);
+	else
+		*gp = g;
+	return error;
+}
+
+void xen_domain_memory_put(struct guest *g, struct uvm_map *map)
+{
+	uvm_world_enter();
+	uvm_map_rele(map);
+	uvm_world_leave();
+	guest_put(g);
+}
+
 /* => guest locked */
 static uint32_t state_flags(const struct guest *g)
 {

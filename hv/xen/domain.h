@@ -30,6 +30,15 @@ struct guest *xen_domain_next(uint32_t from);
 /* xen_domain_find: that very domain, or NULL. */
 struct guest *xen_domain_find(uint32_t domid);
 
+/*
+ * xen_domain_memory: a domain's memory, to work on from outside, with references to both.
+ * => 0; -ESRCH: there is no such domain, or it is going; -EBUSY: its process is still starting
+ * => as long as they are held its pmap may be called, whatever becomes of its process
+ */
+struct uvm_map;
+int xen_domain_memory(uint32_t domid, struct guest **gp, struct uvm_map **mapp);
+void xen_domain_memory_put(struct guest *g, struct uvm_map *map);
+
 /* xen_domain_info: XEN_DOMCTL_getdomaininfo of a guest, or (NULL) of the host. */
 void xen_domain_info(struct guest *g, struct xen_domctl_getdomaininfo *info);
 

@@ -341,12 +341,3 @@ LvDeath(uvm_memory_death, unwire_of_a_page_not_wired, "nwired > 0")
 	LV_OK(uvm_map_learn(a->map));
 	uvm_map_unwire(a->map, lv_page(a, 0));
 }
-
-/* The contract says unwire first. */
-LvDeath(uvm_memory_death, guest_gone_with_a_wired_page, "pg_wired == 0")
-{
-	struct guest *a = lv_guest(8, 8);
-
-	(void)wired(a, 2);
-	lv_kill(a);
-}
