@@ -83,7 +83,8 @@ struct xenwire_request {
 		} buffer;
 		/*
 		 * FOREIGN_MAP: reply.value: the map's number.  more: that of an earlier answer, whose
-		 * map these pages go into as well; 0: a new one.  Each page has its own error
+		 * map these pages go into as well; 0: a new one.  Each page has its own error.  The
+		 * answer has fewer elements when their descriptors do not fit: ask again for the rest
 		 */
 		struct {
 			uint32_t domid;

@@ -137,23 +137,28 @@ static int32_t page_error(struct guest *g, int error)
 	return error == -EFAULT ? -EINVAL : error;
 }
 
-/* All pages that can be had, and, in the answer, why the others can not. */
+/*
+ * All pages that can be had, and, in the answer, why the others can not.  It ends early where it has
+ * no room for another store's descriptor.
+ */
 static void add_pages(
     struct guest *g, struct uvm_hostmap *hm, const struct xen_request *req, struct xen_reply *rep)
 {
 	bool write = (req->head.u.map.prot & XENWIRE_WRITE) != 0;
 	struct uvm_page *pg;
+	uint32_t i;
 	int error;
 
 	uvm_world_enter();
-	for (uint32_t i = 0; i < req->head.n; i++) {
+	for (i = 0; i < req->head.n; i++) {
 		error = uvm_hostmap_add(hm, i, req->u.gfns[i], write, &pg);
-		if (error == 0 && !xen_foreign_place(rep, &rep->u.pages[i], pg, write))
-			error = -EMFILE;
 		if (error != 0)
 			rep->u.pages[i] = (struct xenwire_page){.error = page_error(g, error)};
+		else if (!xen_foreign_place(rep, &rep->u.pages[i], pg, write))
+			break;
 	}
 	uvm_world_leave();
+	rep->head.n = i;
 }
 
 /* => the guest, and so its pmap, stays while its reference is held */
@@ -175,7 +180,6 @@ static int map_pages(struct xen_client *c, struct guest *g, struct uvm_map *map,
 		return error;
 	}
 	add_pages(g, hm, req, rep);
-	rep->head.n = req->head.n;
 	rep->element_size = sizeof(rep->u.pages[0]);
 	rep->head.value = (int64_t)id;
 	return 0;
