@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -55,6 +56,16 @@ static int check_cell(const char *socket)
 	return err;
 }
 
+/*
+ * libxl keeps lock files there, and Xen's packages make it only where Xen runs.  Who may not make it
+ * gets told by the tool that misses it.
+ */
+static void make_run_directory(void)
+{
+	if (mkdir("/var/run/xen", 0755) < 0 && errno != EEXIST && geteuid() == 0)
+		cli_error("cannot make /var/run/xen: %s", strerror(errno));
+}
+
 static int set_environment(const struct xen_env *env)
 {
 	for (size_t i = 0; i < env->n; i++)
@@ -75,6 +86,7 @@ int cmd_xen(struct cli *cli, int argc, char **argv)
 	err = set_environment(&env);
 	xen_env_drop(&env);
 	if (!err) {
+		make_run_directory();
 		execvp(o.command[0], o.command);
 		err = -errno;
 	}

@@ -14,6 +14,9 @@
 /* From build/VARIANT/bin, and from PREFIX/bin. */
 static const char *const places[] = {"../lib/xen", "../lib/lombard/xen"};
 
+/* Answers for files of Xen's kernels; lies with the libraries. */
+#define PATHS_LIBRARY "liblombard-xenpaths.so"
+
 /* Debian's, one directory for each release of Xen; that of the tools' packages. */
 #define TOOLS "/usr/lib/xen-[0-9]*/bin"
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -108,6 +111,7 @@ int xen_env_make(struct xen_env *env, const char *socket)
 	err = images_absolute(socket, &path);
 	add(env, "LOMBARD_SOCKET", path);
 	add(env, "LD_LIBRARY_PATH", before(libs, "LD_LIBRARY_PATH", ""));
+	add(env, "LD_PRELOAD", before(PATHS_LIBRARY, "LD_PRELOAD", ""));
 	add(env, "PATH", tools_path());
 	free(libs);
 	for (size_t i = 0; !err && i < env->n; i++)

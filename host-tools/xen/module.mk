@@ -5,10 +5,13 @@
 # Programs that know nothing of sanitizers load them, so they are built without, whatever VARIANT
 # is.  They are replaced by renaming: a program that uses the old one goes on with it.
 
-XENLIBS := call foreignmemory
+XENLIBS := call evtchn foreignmemory gnttab
 XENLIB_COMMON := active.c link.c
+XENLIB_MAPS   := mapper.c maps.c view.c
 xencall_SRCS          := xencall.c calls.c $(XENLIB_COMMON)
-xenforeignmemory_SRCS := xenforeignmemory.c maps.c view.c $(XENLIB_COMMON)
+xenevtchn_SRCS        := xenevtchn.c $(XENLIB_COMMON)
+xenforeignmemory_SRCS := xenforeignmemory.c $(XENLIB_MAPS) $(XENLIB_COMMON)
+xengnttab_SRCS        := xengnttab.c xengntshr.c gntdev.c $(XENLIB_MAPS) $(XENLIB_COMMON)
 
 XENLIB_DIR  := $(B)/lib/xen
 XENLIB_LIBS := $(shell pkg-config --libs jansson xentoollog xentoolcore)
@@ -34,3 +37,15 @@ OBJS += $(call xenlib_objs,$(1))
 ALL  += $(XENLIB_DIR)/libxen$(1).so.1
 endef
 $(foreach l,$(XENLIBS),$(eval $(call xenlib,$(l))))
+
+# What LD_PRELOAD names: found by LD_LIBRARY_PATH, as the others are.
+XENPATHS      := $(XENLIB_DIR)/liblombard-xenpaths.so
+XENPATHS_OBJS := $(B)/xen/host-tools/xen/xenpaths.o
+OBJS          += $(XENPATHS_OBJS)
+ALL           += $(XENPATHS)
+$(XENPATHS): $(XENPATHS_OBJS) host-tools/xen/xenpaths.map
+	$(SAY) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared -Wl,-z,defs -Wl,--version-script,host-tools/xen/xenpaths.map \
+		-o $@.new $(XENPATHS_OBJS)
+	$(Q)mv -f $@.new $@
