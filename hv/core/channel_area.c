@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/channel_private.h"
+#include "lib/log.h"
 
 #define FREE_HUGE_PAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
 
@@ -59,10 +60,9 @@ static void tell_huge(const struct endpoint *ep, bool had, uint64_t frames)
 
 	if (atomic_exchange(&told, !had) || had)
 		return;
-	fprintf(stderr,
-	    "lombardd: a channel of %s (domain %u) wants %ju pages of 2 MiB, and %lu are free: it "
-	    "gets pages of 4 KiB, which are slower to seal, as others will that find too few; "
-	    "reserve them with `sysctl vm.nr_hugepages=N`\n",
+	log_warn("a channel of %s (domain %u) wants %ju pages of 2 MiB, and %lu are free: it "
+		 "gets pages of 4 KiB, which are slower to seal, as others will that find too few; "
+		 "reserve them with `sysctl vm.nr_hugepages=N`",
 	    ep->ep_owner, ep->ep_domid, (uintmax_t)frames, free_huge_pages());
 }
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/spawn.h"
+#include "lib/log.h"
 #include "lib/sys.h"
 #include "xen/public.h"
 
@@ -60,6 +61,7 @@ void guest_put(struct guest *g)
 	KASSERT(g->g_map == NULL);
 	close_all(g);
 	close_fd(&g->g_ended_fd);
+	xen_domain_fini(&g->g_xen);
 	pthread_mutex_destroy(&g->g_mutex);
 	free(g);
 }
@@ -227,17 +229,26 @@ static void announce_end(struct guest *g)
 	g->g_state = GUEST_ENDED;
 	pthread_mutex_unlock(&g->g_mutex);
 	if (write(g->g_ended_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
-		fprintf(stderr, "lombardd: can't announce the end of %s\n", g->g_name);
+		log_warn("can't announce the end of %s", g->g_name);
 	if (!g->g_program)
 		evtchn_virq(EVTCHN_HOST, VIRQ_DOM_EXC);
 }
 
-/* What went wrong with a host program, which nobody waits for as for a guest. */
+/* What went wrong with a host program is told aloud: nobody waits for it as for a guest. */
 static void log_end(const struct guest *g)
 {
 	if (g->g_program && g->g_end == GUEST_END_ERROR)
-		fprintf(stderr, "lombardd: %s (domain %u, process %d): %s\n", g->g_name, g->g_domid,
-		    (int)g->g_pid, g->g_message);
+		log_warn("%s (domain %u, process %d): %s", g->g_name, g->g_domid, (int)g->g_pid,
+		    g->g_message);
+	else
+		log_note("%s (domain %u) ended: %s, status %d: %s", g->g_name, g->g_domid,
+		    guest_end_name(g->g_end), g->g_status, g->g_message);
+}
+
+static void log_start(const struct guest *g)
+{
+	log_note("%s (domain %u) started: %ju KiB of memory, %s", g->g_name, g->g_domid,
+	    (uintmax_t)g->g_ram_pages << (UVM_PAGE_SHIFT - 10), g->g_image);
 }
 
 static void *guest_main(void *arg)
@@ -245,6 +256,7 @@ static void *guest_main(void *arg)
 	struct guest *g = arg;
 	struct failure f;
 
+	log_start(g);
 	/* The launch of a guest includes the dialogue; a host program has its answer first. */
 	if (g->g_program && guest_handshake(g, &f) != 0)
 		guest_end_with(g, GUEST_END_ERROR, 125, "%s", f.text);

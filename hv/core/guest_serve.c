@@ -127,6 +127,7 @@ int guest_handshake(struct guest *g, struct failure *f)
 	pthread_mutex_lock(&g->g_mutex);
 	if (g->g_state == GUEST_STARTING)
 		g->g_state = GUEST_RUNNING;
+	g->g_xen.xd_ran = true;
 	pthread_mutex_unlock(&g->g_mutex);
 	return 0;
 }

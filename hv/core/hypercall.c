@@ -8,6 +8,7 @@
 #include "core/guest.h"
 #include "lombard/chan.h"
 #include "lombard/loan.h"
+#include "xen/hvmparam.h"
 #include "xen/public.h"
 
 void guest_notify(uint32_t domid)
@@ -208,6 +209,24 @@ static struct answer call_memory(struct guest *g, uint32_t cmd, void *arg, uint3
 	return (struct answer){.value = map_shared_info(g, op.gpfn)};
 }
 
+static struct answer call_hvm(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
+{
+	struct xen_hvm_param op;
+	struct answer a;
+
+	if (cmd != HVMOP_set_param && cmd != HVMOP_get_param)
+		return (struct answer){.value = -ENOSYS};
+	if (len != sizeof(op))
+		return (struct answer){.value = -EINVAL};
+	memcpy(&op, arg, sizeof(op));
+	if (op.domid != DOMID_SELF && op.domid != g->g_domid)
+		return (struct answer){.value = -EPERM};
+	a.value = xen_hvm_param(g, true, cmd, &op);
+	a.copy_back = a.value == 0 && cmd == HVMOP_get_param;
+	memcpy(arg, &op, sizeof(op));
+	return a;
+}
+
 /* A host program has no RAM and no event channels: nothing else is there for it. */
 static struct answer call(struct guest *g, const struct wire_hypercall *req, void *arg)
 {
@@ -220,6 +239,8 @@ static struct answer call(struct guest *g, const struct wire_hypercall *req, voi
 		return call_loan(g, req->cmd, arg, req->arg_len);
 	case __HYPERVISOR_event_channel_op:
 		return call_evtchn(g, req->cmd, arg, req->arg_len);
+	case __HYPERVISOR_hvm_op:
+		return call_hvm(g, req->cmd, arg, req->arg_len);
 	case __HYPERVISOR_memory_op:
 		return call_memory(g, req->cmd, arg, req->arg_len);
 	default:

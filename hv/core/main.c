@@ -15,9 +15,11 @@
 #include <unistd.h>
 
 #include "core/session.h"
+#include "lib/log.h"
 #include "lib/sys.h"
 #include "lib/version.h"
 #include "uvm/uvm_alloc.h"
+#include "xen/public.h"
 
 #define DEFAULT_SOCKET "/run/lombard/cell.sock"
 
@@ -87,6 +89,11 @@ static int take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static void log_grew(void)
+{
+	evtchn_virq(EVTCHN_HOST, VIRQ_CON_RING);
+}
+
 static int64_t now_ms(void)
 {
 	struct timespec ts;
@@ -143,10 +150,12 @@ int main(int argc, char **argv)
 	uvm_fault_hook = sys_fails;
 #endif
 	uvm_ledger_notify_by(guest_notify);
+	log_notify_by(log_grew);
 	if (cell_open(o.socket, &listener, &f) != 0) {
 		fprintf(stderr, "lombardd: %s\n", f.text);
 		return 1;
 	}
+	log_note("lombardd %s, cell %s", LOMBARD_VERSION, o.socket);
 	run(&o, listener, signals);
 	guest_stop_all();
 	close(listener);

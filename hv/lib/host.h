@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define HOST_UNKNOWN UINT32_MAX
-#define HOST_MAX_CPUS 4096u
+#define HOST_MAX_CPUS 1024u /* CPU_SETSIZE */
 #define HOST_MAX_NODES 64u
 
 struct host_cpu {

@@ -66,6 +66,11 @@ static const uint16_t memory_sizes[] = {
     [XENMEM_add_to_physmap] = sizeof(struct xen_add_to_physmap),
 };
 
+static const uint16_t hvm_sizes[] = {
+    [HVMOP_set_param] = sizeof(struct xen_hvm_param),
+    [HVMOP_get_param] = sizeof(struct xen_hvm_param),
+};
+
 /* Hypercalls of the form op(cmd, pointer to a structure) that the core answers. */
 static const struct forwarded {
 	uint64_t nr;
@@ -75,6 +80,7 @@ static const struct forwarded {
     {__HYPERVISOR_event_channel_op, evtchn_sizes, sizeof(evtchn_sizes) / sizeof(evtchn_sizes[0])},
     {LOMBARD_HYPERCALL_loan_op, loan_sizes, sizeof(loan_sizes) / sizeof(loan_sizes[0])},
     {LOMBARD_HYPERCALL_chan_op, chan_sizes, sizeof(chan_sizes) / sizeof(chan_sizes[0])},
+    {__HYPERVISOR_hvm_op, hvm_sizes, sizeof(hvm_sizes) / sizeof(hvm_sizes[0])},
     {__HYPERVISOR_memory_op, memory_sizes, sizeof(memory_sizes) / sizeof(memory_sizes[0])},
 };
 

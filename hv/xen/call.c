@@ -10,6 +10,8 @@
 static xen_handler *const handlers[NCALLS] = {
     [__HYPERVISOR_multicall] = xen_call_multicall,
     [__HYPERVISOR_xen_version] = xen_call_version,
+    [__HYPERVISOR_sched_op] = xen_call_sched,
+    [__HYPERVISOR_hvm_op] = xen_call_hvm,
     [__HYPERVISOR_sysctl] = xen_call_sysctl,
     [__HYPERVISOR_domctl] = xen_call_domctl,
     [__HYPERVISOR_event_channel_op] = xen_call_event_channel,

@@ -12,6 +12,21 @@ static const struct row {
 	unsigned flags;
 } rows[] = {
     [XEN_DOMCTL_getdomaininfo] = {xen_domctl_getdomaininfo, DOMCTL_RESULTS | DOMCTL_ANY},
+    [XEN_DOMCTL_setvcpuaffinity] = {xen_domctl_setvcpuaffinity, 0},
+    [XEN_DOMCTL_max_mem] = {xen_domctl_max_mem, 0},
+    [XEN_DOMCTL_getvcpuinfo] = {xen_domctl_getvcpuinfo, DOMCTL_RESULTS | DOMCTL_HOST},
+    [XEN_DOMCTL_max_vcpus] = {xen_domctl_max_vcpus, 0},
+    [XEN_DOMCTL_scheduler_op] = {xen_domctl_scheduler_op, DOMCTL_RESULTS | DOMCTL_HOST},
+    [XEN_DOMCTL_setdomainhandle] = {xen_domctl_setdomainhandle, 0},
+    [XEN_DOMCTL_getvcpuaffinity] = {xen_domctl_getvcpuaffinity, DOMCTL_HOST},
+    [XEN_DOMCTL_gettscinfo] = {xen_domctl_gettscinfo, DOMCTL_RESULTS},
+    [XEN_DOMCTL_settscinfo] = {xen_domctl_settscinfo, 0},
+    [XEN_DOMCTL_setnodeaffinity] = {xen_domctl_setnodeaffinity, 0},
+    [XEN_DOMCTL_getnodeaffinity] = {xen_domctl_getnodeaffinity, 0},
+    [XEN_DOMCTL_get_cpu_policy] = {xen_domctl_get_cpu_policy, DOMCTL_RESULTS},
+    [XEN_DOMCTL_set_cpu_policy] = {xen_domctl_set_cpu_policy, DOMCTL_RESULTS | DOMCTL_FAILURE},
+    [XEN_DOMCTL_get_paging_mempool_size] = {xen_domctl_get_mempool, DOMCTL_RESULTS},
+    [XEN_DOMCTL_set_paging_mempool_size] = {xen_domctl_set_mempool, 0},
 };
 
 static const struct row *find_row(uint32_t cmd)
@@ -26,7 +41,9 @@ static int64_t on_domain(struct xen_caller *c, const struct row *row, struct xen
 	struct guest *g = NULL;
 	int64_t ret;
 
-	if (!(row->flags & DOMCTL_ANY) && !((row->flags & DOMCTL_HOST) && op->domain == 0)) {
+	if (op->domain == 0 && !(row->flags & (DOMCTL_ANY | DOMCTL_HOST)))
+		return -EPERM;
+	if (op->domain != 0 && !(row->flags & DOMCTL_ANY)) {
 		g = xen_domain_find(op->domain);
 		if (g == NULL)
 			return -ESRCH;
@@ -53,7 +70,7 @@ int64_t xen_call_domctl(struct xen_caller *c, const uint64_t arg[5])
 	if (row == NULL)
 		return -ENOSYS;
 	ret = on_domain(c, row, &op);
-	if (ret >= 0 && (row->flags & DOMCTL_RESULTS) &&
+	if ((row->flags & (ret >= 0 ? DOMCTL_RESULTS : DOMCTL_FAILURE)) != 0 &&
 	    xen_copy_out(c, arg[0], &op, sizeof(op)) != 0)
 		return -EFAULT;
 	return ret;

@@ -20,8 +20,22 @@ typedef int64_t xen_domctl_fn(struct xen_caller *c, struct guest *g, struct xen_
 #define DOMCTL_RESULTS 0x1u /* op is copied out on success */
 #define DOMCTL_HOST 0x2u    /* domain 0 as well */
 #define DOMCTL_ANY 0x4u	    /* the function looks at op->domain by itself */
+#define DOMCTL_FAILURE 0x8u /* op is copied out on failure as well: it says what was wrong */
 
 /* call_domctl_info.c */
-xen_domctl_fn xen_domctl_getdomaininfo;
+xen_domctl_fn xen_domctl_getdomaininfo, xen_domctl_getvcpuinfo;
+
+/* call_domctl_config.c */
+xen_domctl_fn xen_domctl_max_mem, xen_domctl_max_vcpus, xen_domctl_setdomainhandle;
+xen_domctl_fn xen_domctl_get_mempool, xen_domctl_set_mempool;
+xen_domctl_fn xen_domctl_gettscinfo, xen_domctl_settscinfo;
+
+/* call_domctl_policy.c */
+xen_domctl_fn xen_domctl_get_cpu_policy, xen_domctl_set_cpu_policy;
+
+/* call_domctl_sched.c */
+xen_domctl_fn xen_domctl_setvcpuaffinity, xen_domctl_getvcpuaffinity;
+xen_domctl_fn xen_domctl_setnodeaffinity, xen_domctl_getnodeaffinity;
+xen_domctl_fn xen_domctl_scheduler_op;
 
 #endif

@@ -7,8 +7,19 @@
 #include <errno.h>
 
 static xen_sysctl_fn *const calls[] = {
+    [XEN_SYSCTL_readconsole] = xen_sysctl_readconsole,
     [XEN_SYSCTL_physinfo] = xen_sysctl_physinfo,
+    [XEN_SYSCTL_sched_id] = xen_sysctl_sched_id,
     [XEN_SYSCTL_getdomaininfolist] = xen_sysctl_getdomaininfolist,
+    [XEN_SYSCTL_debug_keys] = xen_sysctl_debug_keys,
+    [XEN_SYSCTL_getcpuinfo] = xen_sysctl_getcpuinfo,
+    [XEN_SYSCTL_availheap] = xen_sysctl_availheap,
+    [XEN_SYSCTL_cputopoinfo] = xen_sysctl_cputopoinfo,
+    [XEN_SYSCTL_numainfo] = xen_sysctl_numainfo,
+    [XEN_SYSCTL_cpupool_op] = xen_sysctl_cpupool_op,
+    [XEN_SYSCTL_scheduler_op] = xen_sysctl_scheduler_op,
+    [XEN_SYSCTL_get_cpu_featureset] = xen_sysctl_featureset,
+    [XEN_SYSCTL_get_cpu_policy] = xen_sysctl_cpu_policy,
 };
 
 int64_t xen_call_sysctl(struct xen_caller *c, const uint64_t arg[5])

@@ -16,9 +16,17 @@
 typedef int64_t xen_sysctl_fn(struct xen_caller *c, struct xen_sysctl *op);
 
 /* call_sysctl_domains.c */
-xen_sysctl_fn xen_sysctl_getdomaininfolist;
+xen_sysctl_fn xen_sysctl_getdomaininfolist, xen_sysctl_sched_id, xen_sysctl_cpupool_op;
+xen_sysctl_fn xen_sysctl_scheduler_op;
 
 /* call_sysctl_host.c */
-xen_sysctl_fn xen_sysctl_physinfo;
+xen_sysctl_fn xen_sysctl_physinfo, xen_sysctl_getcpuinfo, xen_sysctl_availheap;
+xen_sysctl_fn xen_sysctl_cputopoinfo, xen_sysctl_numainfo;
+
+/* call_sysctl_cpu.c */
+xen_sysctl_fn xen_sysctl_featureset, xen_sysctl_cpu_policy;
+
+/* call_sysctl_console.c */
+xen_sysctl_fn xen_sysctl_readconsole, xen_sysctl_debug_keys;
 
 #endif

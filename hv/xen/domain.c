@@ -5,25 +5,37 @@
 #include "xen/domain.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "core/guest.h"
 #include "lib/host.h"
 #include "lib/sys.h"
+#include "xen/schedule.h"
 
 #define INVALID_FRAME UINT64_MAX
+#define DEFAULT_POOL (UINT64_C(1) << 20) /* Xen's for a new domain */
 
 int xen_domain_init(struct xen_domain *xd, uint64_t ram_pages)
 {
 	xd->xd_max_pages = ram_pages;
 	xd->xd_shared_gfn = INVALID_FRAME;
+	xd->xd_pool = DEFAULT_POOL;
+	xd->xd_nodes = host_nodes() < 64 ? (UINT64_C(1) << host_nodes()) - 1 : UINT64_MAX;
+	xd->xd_weight = XEN_DEFAULT_WEIGHT;
 	if (SYS(getrandom(xd->xd_handle, sizeof(xd->xd_handle), 0)) != sizeof(xd->xd_handle))
 		return -EAGAIN;
 	/* A random one, of the usual kind (RFC 9562, version 4). */
 	xd->xd_handle[6] = (uint8_t)((xd->xd_handle[6] & 0x0f) | 0x40);
 	xd->xd_handle[8] = (uint8_t)((xd->xd_handle[8] & 0x3f) | 0x80);
 	return 0;
+}
+
+void xen_domain_fini(struct xen_domain *xd)
+{
+	free(xd->xd_affinity);
+	free(xd->xd_policy);
 }
 
 struct guest *xen_domain_next(uint32_t from)

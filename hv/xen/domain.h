@@ -5,21 +5,38 @@
  * What a guest is to Xen's tools beside what it is to Lombard: a part of struct guest, under its
  * mutex where nothing else is said.
  */
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "xen/public.h"
+#include "xen/cpupolicy.h"
 
 struct guest;
+
+struct xen_affinity {
+	cpu_set_t xa_hard, xa_soft;
+};
 
 struct xen_domain {
 	xen_domain_handle_t xd_handle; /* UUID: random, unless a tool sets another */
 	uint64_t xd_max_pages;	       /* what its tools let it have; RAM at the start */
 	uint64_t xd_shared_gfn;	       /* of the shared info page; UINT64_MAX: nowhere yet */
+	uint64_t xd_params[HVM_NR_PARAMS];
+	uint64_t xd_pool;		  /* bytes: what tools set for its page tables; no effect */
+	uint64_t xd_nodes;		  /* bit for each node; no effect */
+	uint16_t xd_weight;		  /* of its vCPUs among all threads; 256: as any other */
+	struct xen_affinity *xd_affinity; /* of each vCPU; NULL: any CPU */
+	struct cpu_policy *xd_policy;	  /* NULL: as all guests have it */
+	uint32_t xd_tsc_mode, xd_tsc_incarnation;
+	bool xd_ran; /* it has run: its processor can't be changed any more */
 };
 
-/* xen_domain_init: as every guest begins.  => 0, or -errno: the host has no random numbers */
+/*
+ * xen_domain_init: as every guest begins.  => 0, or -errno: the host has no random numbers
+ * xen_domain_fini: free what it has.
+ */
 int xen_domain_init(struct xen_domain *xd, uint64_t ram_pages);
+void xen_domain_fini(struct xen_domain *xd);
 
 /*
  * xen_domain_next: the domain with the lowest number from `from` on, with a reference.
@@ -41,5 +58,11 @@ void xen_domain_memory_put(struct guest *g, struct uvm_map *map);
 
 /* xen_domain_info: XEN_DOMCTL_getdomaininfo of a guest, or (NULL) of the host. */
 void xen_domain_info(struct guest *g, struct xen_domctl_getdomaininfo *info);
+
+/*
+ * xen_domain_schedule: let the threads of its vCPUs run where and as often as tools have said.
+ * => they have started.  0 or -errno
+ */
+int xen_domain_schedule(struct guest *g);
 
 #endif

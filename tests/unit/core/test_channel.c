@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: hv/core/channel.c hv/core/channel_area.c hv/core/channel_link.c hv/core/channel_op.c hv/core/channel_seal.c hv/pmap/pmap_soft.c hv/pmap/store_memfd.c hv/xen/evtchn.c hv/xen/evtchn_host.c hv/lib/failure.c hv/lib/sys.c $(UVM_SRCS) */
+/* links: hv/core/channel.c hv/core/channel_area.c hv/core/channel_link.c hv/core/channel_op.c hv/core/channel_seal.c hv/pmap/pmap_soft.c hv/pmap/store_memfd.c hv/xen/evtchn.c hv/xen/evtchn_host.c hv/lib/failure.c hv/lib/log.c hv/lib/sys.c $(UVM_SRCS) */
 /*
  * The core's half of channels on software pmaps: failures at every step, guests that go at the
  * wrong moment, and what is left then.
