@@ -260,6 +260,13 @@ int soft_write(struct uvm_map *map, uint64_t gfn, size_t at, const void *buf, si
 	return error;
 }
 
+/* May nobody change the bytes of this frame? */
+static bool keeps_bytes(struct uvm_page *pg)
+{
+	return uvm_page_loans(pg) > 0 || (pg->pg_anon != NULL && (uvm_anon_refs(pg->pg_anon) > 1 ||
+								     pg->pg_anon->an_handle != 0));
+}
+
 unsigned soft_pmap_check(struct soft_pmap *sp, struct uvm_map *map)
 {
 	unsigned broken = 0;
@@ -273,9 +280,7 @@ unsigned soft_pmap_check(struct soft_pmap *sp, struct uvm_map *map)
 		pg = uvm_ptab_get(&pte->store->st_frames, pte->index / pte->store->st_frame_pages);
 		if (pg == NULL && pte->kind == PMAP_OWN && pte->store == map->vm_store)
 			continue; /* unlearned, or never touched */
-		if (pg == NULL || (pte->writable && (uvm_page_loans(pg) > 0 ||
-							(pg->pg_anon != NULL &&
-							    uvm_anon_refs(pg->pg_anon) > 1)))) {
+		if (pg == NULL || (pte->writable && keeps_bytes(pg))) {
 			fprintf(stderr, "domain %u gfn %#jx: %s\n", map->vm_domid, (uintmax_t)gfn,
 			    pg == NULL ? "maps a frame that is gone" : "can write a page on loan");
 			broken++;

@@ -108,6 +108,7 @@ bool uvm_anon_rele(struct uvm_anon *an, struct uvm_object *uo)
 	KASSERT(refs + 1 > 0);
 	atomic_store_explicit(&an->an_refs, refs, memory_order_release);
 	if (refs == 0) {
+		KASSERT(an->an_handle == 0);
 		uvm_lock(&uvm_queues_lock);
 		orphaned = let_page_go(an->an_page);
 		uvm_unlock(&uvm_queues_lock);

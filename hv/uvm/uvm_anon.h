@@ -12,6 +12,10 @@ struct uvm_anon {
 	_Atomic uint32_t an_refs; /* an_lock to write; a holder that reads 1 may rely on it */
 	uint32_t an_seen;	  /* auditor's, world stopped */
 	struct uvm_page *an_page; /* an_lock: never NULL once the anon is in use */
+	/* uvm_share.h.  an_lock; who holds the amap's lock of the only slot may look */
+	uint64_t an_handle;   /* of a nominated page, or 0 */
+	uint32_t an_sharers;  /* then: how many pages of RAM have it */
+	uint32_t an_ram_seen; /* auditor's */
 };
 
 static inline uint32_t uvm_anon_refs(struct uvm_anon *an)

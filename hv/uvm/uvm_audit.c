@@ -7,6 +7,7 @@
 
 #include "uvm/uvm_arena.h"
 #include "uvm/uvm_hostmap.h"
+#include "uvm/uvm_share.h"
 
 /* How often running guests may spoil the comparison before it is reported as it is. */
 #define ATTEMPTS 8
@@ -39,23 +40,24 @@ static void forget_counts(void)
 			pg->pg_seen = 0;
 			pg->pg_guest = NULL;
 			if (pg->pg_anon != NULL)
-				pg->pg_anon->an_seen = 0;
+				pg->pg_anon->an_seen = pg->pg_anon->an_ram_seen = 0;
 		}
 	}
 	LIST_FOREACH (map, &uvm_maps, vm_all)
 		map->vm_frames = (struct uvm_frames){0};
 }
 
-/* One slot of an amap: who maps what, and may he? */
-static void check_slot(struct uvm_account *ac, struct uvm_map *map, struct uvm_entry *e, uint64_t i)
+/* One slot of an amap: who maps what, and may he?  => is it a page of RAM with a handle? */
+static bool check_slot(struct uvm_account *ac, struct uvm_map *map, struct uvm_entry *e, uint64_t i)
 {
 	struct uvm_anon *an = uvm_amap_lookup(e->me_amap, i);
 	struct uvm_page *pg = an->an_page;
 	uint64_t gfn = e->me_start + i;
 	bool mapped = uvm_page_own_p(pg, map->vm_store, gfn);
-	bool shared = uvm_anon_refs(an) > 1 || uvm_page_loans(pg) > 0;
+	bool shared = uvm_anon_refs(an) > 1 || uvm_page_loans(pg) > 0 || an->an_handle != 0;
 
 	an->an_seen++;
+	an->an_ram_seen += (e->me_flags & UVM_ENTRY_RAM) != 0;
 	if (mapped && shared && !pg->pg_protected && !uvm_amap_busy(e->me_amap, i))
 		finding(ac, "domain %u: gfn %#jx is on loan and writable", map->vm_domid,
 		    (uintmax_t)gfn);
@@ -67,6 +69,7 @@ static void check_slot(struct uvm_account *ac, struct uvm_map *map, struct uvm_e
 		pg->pg_guest = map;
 	else
 		map->vm_frames.fr_borrowed++;
+	return (e->me_flags & UVM_ENTRY_RAM) && an->an_handle != 0;
 }
 
 static void see_loans(const union uvm_loaned *loans, uint64_t n, enum uvm_loan_kind kind)
@@ -77,6 +80,13 @@ static void see_loans(const union uvm_loaned *loans, uint64_t n, enum uvm_loan_k
 		if (kind == UVM_LOAN_TOPAGE && loans[i].page != NULL)
 			loans[i].page->pg_seen++;
 	}
+}
+
+/* What a page that is being shared this moment holds. */
+static void see_sharer(struct uvm_anon *an)
+{
+	an->an_seen++;
+	an->an_ram_seen++;
 }
 
 static void check_view(struct uvm_account *ac, struct uvm_map *map, struct uvm_entry *e)
@@ -93,14 +103,14 @@ static void check_view(struct uvm_account *ac, struct uvm_map *map, struct uvm_e
 static void walk_map(struct uvm_account *ac, struct uvm_map *map)
 {
 	struct uvm_entry *e = NULL;
-	uint64_t i, n;
+	uint64_t i, n, shared = 0;
 
 	while ((e = uvm_map_next_entry(map, e)) != NULL) {
 		n = e->me_end - e->me_start;
 		for (i = 0; e->me_amap != NULL && uvm_ptab_next(&e->me_amap->am_slots, &i) != NULL;
 		     i++)
 			if (uvm_amap_lookup(e->me_amap, i) != NULL)
-				check_slot(ac, map, e, i);
+				shared += check_slot(ac, map, e, i);
 		if (e->me_kind == UVM_ENTRY_ARENA)
 			check_view(ac, map, e);
 		if (e->me_loans == NULL)
@@ -110,6 +120,9 @@ static void walk_map(struct uvm_account *ac, struct uvm_map *map)
 		if (e->me_kind == UVM_ENTRY_WINDOW)
 			map->vm_frames.fr_borrowed += n;
 	}
+	if (map->vm_shared != shared)
+		finding(ac, "domain %u: %ju pages shared are counted, %ju found", map->vm_domid,
+		    (uintmax_t)map->vm_shared, (uintmax_t)shared);
 }
 
 /* Which state is a frame in?  The field of fr to count it in. */
@@ -154,6 +167,36 @@ static void check_page(struct uvm_account *ac, struct uvm_page *pg)
 		    pg->pg_anon->an_seen);
 }
 
+/* Is a handle what its pages of RAM say?  Adds what it stands for. */
+static void check_sharing(
+    struct uvm_account *ac, struct uvm_page *pg, uint64_t *frames, uint64_t *saved)
+{
+	const struct uvm_anon *an = pg->pg_anon;
+
+	if (an == NULL)
+		return;
+	if (an->an_handle != 0 ? an->an_sharers != an->an_ram_seen
+			       : an->an_sharers != 0 || an->an_ram_seen > 1)
+		finding(ac, "store %u page %#jx: %u pages of RAM share it, %u found%s",
+		    pg->pg_store->st_domid, (uintmax_t)pg->pg_index, an->an_sharers,
+		    an->an_ram_seen, an->an_handle != 0 ? "" : ", without a handle");
+	if (an->an_handle != 0) {
+		*frames += 1;
+		*saved += an->an_sharers - 1;
+	}
+}
+
+static void check_counts(struct uvm_account *ac, uint64_t frames, uint64_t saved)
+{
+	uint64_t counted, counted_saved;
+
+	uvm_share_counts(&counted, &counted_saved);
+	if (frames != counted || saved != counted_saved)
+		finding(ac, "%ju frames shared and %ju saved are counted, %ju and %ju found",
+		    (uintmax_t)counted, (uintmax_t)counted_saved, (uintmax_t)frames,
+		    (uintmax_t)saved);
+}
+
 static void add_frames(struct uvm_frames *to, const struct uvm_frames *from)
 {
 	to->fr_owned += from->fr_owned;
@@ -181,7 +224,7 @@ static void walk_stores(struct uvm_account *ac)
 	struct uvm_store *st;
 	struct uvm_page *pg;
 	struct uvm_map *map;
-	uint64_t i, blocks;
+	uint64_t i, blocks, shared = 0, saved = 0;
 
 	LIST_FOREACH (st, &uvm_stores, st_all) {
 		map = guest_of_store(st);
@@ -189,6 +232,7 @@ static void walk_stores(struct uvm_account *ac)
 		of_store = map != NULL && !map->vm_dead ? &map->vm_frames : &ac->ac_departed;
 		for (i = 0; (pg = uvm_ptab_next(&st->st_frames, &i)) != NULL; i++) {
 			check_page(ac, pg);
+			check_sharing(ac, pg, &shared, &saved);
 			/* The zero frame is part of the program, not of any store's memory. */
 			if (uvm_zero_page_p(pg))
 				continue;
@@ -205,6 +249,7 @@ static void walk_stores(struct uvm_account *ac)
 		ac->ac_free += (st->st_bank_pages * st->st_nbanks - st->st_nframes) *
 			       st->st_frame_pages;
 	}
+	check_counts(ac, shared, saved);
 }
 
 /* => world stopped */
@@ -217,6 +262,7 @@ static void take_account(struct uvm_account *ac)
 	uvm_ledger_visit(see_loans);
 	uvm_hostmap_visit(see_loans);
 	uvm_arena_visit(see_loans);
+	uvm_share_visit(see_sharer);
 	LIST_FOREACH (map, &uvm_maps, vm_all)
 		walk_map(ac, map);
 	walk_stores(ac);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "uvm/uvm_arena.h"
+#include "uvm/uvm_share.h"
 
 /* Most pages that one write un-protects ahead. */
 #define THAW_AHEAD 512u
@@ -82,6 +83,8 @@ static void install(struct fault *fl)
 		return;
 	}
 	uo = uvm_anon_lock(an);
+	if (fl->fl_entry->me_flags & UVM_ENTRY_RAM)
+		uvm_share_leave(fl->fl_map, an);
 	if (uvm_page_own_p(fl->fl_old, fl->fl_map->vm_store, fl->fl_gfn))
 		fl->fl_old->pg_gfn = UVM_NOGFN;
 	/* Others may have let go of the anon while we copied: then it is ours to change. */
@@ -176,14 +179,20 @@ static int map_for_reading(struct fault *fl, struct uvm_lookup *ul, struct uvm_a
 	return error;
 }
 
-/* => looked up.  May the guest write to the anon's frame, right where it is? */
-static bool ours_alone(struct fault *fl, struct uvm_anon *an)
+/*
+ * => looked up.  May the guest write to the anon's frame, right where it is?  A nominated page that
+ * nobody shares is written to at the price of its handle.
+ */
+static bool ours_alone(struct fault *fl, struct uvm_anon *an, enum uvm_access access)
 {
 	struct uvm_object *uo = uvm_anon_lock(an);
 	bool yes = uvm_anon_refs(an) == 1 && uo == NULL &&
 		   uvm_page_own_p(an->an_page, fl->fl_map->vm_store, fl->fl_gfn) &&
-		   uvm_page_loans(an->an_page) == 0;
+		   uvm_page_loans(an->an_page) == 0 &&
+		   (an->an_handle == 0 || access == UVM_ACCESS_WRITE);
 
+	if (yes)
+		uvm_share_leave(fl->fl_map, an);
 	uvm_anon_unlock(an, uo);
 	return yes;
 }
@@ -245,7 +254,7 @@ static int fault_memory(struct fault *fl, struct uvm_lookup *ul, enum uvm_access
 		return borrow_from_object(fl, ul);
 	if (an == NULL)
 		return give_new_frame(fl, ul, NULL);
-	if (ours_alone(fl, an)) {
+	if (ours_alone(fl, an, access)) {
 		thaw_ahead(fl, ul);
 		return 0;
 	}

@@ -5,6 +5,7 @@
 
 #include "uvm/uvm_alloc.h"
 #include "uvm/uvm_arena.h"
+#include "uvm/uvm_share.h"
 #include "uvm/uvm_tree.h"
 
 struct uvm_maplist uvm_maps = LIST_HEAD_INITIALIZER(uvm_maps);
@@ -265,6 +266,8 @@ bool uvm_map_drop_anon(struct uvm_map *map, struct uvm_entry *e, uint64_t i)
 	KASSERT(uvm_lock_held(&map->vm_lock) && !uvm_amap_busy(e->me_amap, i));
 	uvm_amap_replace(e->me_amap, i, NULL);
 	uo = uvm_anon_lock(an);
+	if (e->me_flags & UVM_ENTRY_RAM)
+		uvm_share_leave(map, an);
 	/* Wherever the page goes on living, this guest does not map it as its own any more. */
 	if (an->an_page->pg_store == map->vm_store && an->an_page->pg_gfn == e->me_start + i)
 		an->an_page->pg_gfn = UVM_NOGFN;

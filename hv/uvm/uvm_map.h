@@ -89,6 +89,7 @@ struct uvm_map {
 	struct uvm_entrytree vm_entries;		  /* vm_lock */
 	bool vm_dead;					  /* vm_lock: torn down */
 	_Atomic uint32_t vm_refs;
+	_Atomic uint64_t vm_shared; /* pages of RAM that are nominated or shared: uvm_share.h */
 	struct uvm_mapstats vm_stats;
 	struct uvm_frames vm_frames; /* auditor's, world stopped */
 	LIST_ENTRY(uvm_map) vm_all;  /* all maps: the auditor walks them */

@@ -137,7 +137,7 @@ bool uvm_map_thawable(struct uvm_lookup *ul, uint64_t gfn)
 	 * A reference count of 1 is ours, and cannot grow without our amap's lock; then nobody else
 	 * can lend the page either.  Counts that are about to drop are thawed by who drops them.
 	 */
-	if (an == NULL || uvm_amap_busy(am, i) || uvm_anon_refs(an) != 1)
+	if (an == NULL || uvm_amap_busy(am, i) || uvm_anon_refs(an) != 1 || an->an_handle != 0)
 		return false;
 	pg = an->an_page;
 	return uvm_page_own_p(pg, ul->ul_map->vm_store, gfn) && pg->pg_protected &&
