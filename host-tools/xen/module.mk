@@ -13,6 +13,9 @@ xenevtchn_SRCS        := xenevtchn.c $(XENLIB_COMMON)
 xenforeignmemory_SRCS := xenforeignmemory.c $(XENLIB_MAPS) $(XENLIB_COMMON)
 xengnttab_SRCS        := xengnttab.c xengntshr.c gntdev.c $(XENLIB_MAPS) $(XENLIB_COMMON)
 
+# All of them, for tests.
+XENLIB_SRCS := $(filter-out %/xenpaths.c,$(wildcard host-tools/xen/*.c)) hv/lib/sock.c
+
 XENLIB_DIR  := $(B)/lib/xen
 XENLIB_LIBS := $(shell pkg-config --libs jansson xentoollog xentoolcore)
 XENLIB_CFLAGS = -std=gnu11 -g -O2 $(WARN) -pthread -fPIC
