@@ -155,7 +155,94 @@ static void bad_borrow(int argc, char **argv)
 	try_ops(3, cases, ARRAY_SIZE(cases));
 }
 
+struct discard_case {
+	const char *name;
+	struct loan_discard arg;
+	int want;
+};
+
+/* Our own shared info page: wired from then on. */
+static void wire(uint64_t gfn)
+{
+	struct xen_add_to_physmap arg = {
+	    .domid = DOMID_SELF, .space = XENMAPSPACE_shared_info, .gpfn = gfn};
+
+	expect(
+	    1, "place the shared info page", hypercall_memory_op(XENMEM_add_to_physmap, &arg), 0);
+}
+
+/* What can't be discarded, and that nothing of it is: a wired page is the second of two. */
+static void bad_discard(int argc, char **argv)
+{
+	struct loan_lend lend;
+
+	(void)argc, (void)argv;
+	prepare();
+	memset((void *)((own_gfn + 1) * PAGE_SIZE), 0, PAGE_SIZE);
+	wire(own_gfn + 1);
+	/* gfn, pages, pad */
+	const struct discard_case cases[] = {
+	    {"no pages", {own_gfn, 0, 0}, -XEN_EINVAL},
+	    {"padding", {own_gfn, 1, 1}, -XEN_EINVAL},
+	    {"a page behind RAM", {me.ram_pages, 1, 0}, -XEN_EINVAL},
+	    {"over the end of RAM", {me.ram_pages - 1, 2, 0}, -XEN_EINVAL},
+	    {"2^32 - 1 pages", {own_gfn, ~0U, 0}, -XEN_EINVAL},
+	    {"gfn 2^64 - 1 and 2 pages", {~0ULL, 2, 0}, -XEN_EINVAL},
+	    {"a window page", {me.window_gfn, 1, 0}, -XEN_EINVAL},
+	    {"a wired page", {own_gfn + 1, 1, 0}, -XEN_EBUSY},
+	    {"a page and a wired page", {own_gfn, 2, 0}, -XEN_EBUSY},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct loan_discard arg = cases[i].arg;
+
+		expect((int)i + 2, cases[i].name, hypercall_loan_op(LOANOP_discard, &arg),
+		    cases[i].want);
+	}
+	if (!mem_all((void *)(own_gfn * PAGE_SIZE), 1, PAGE_SIZE))
+		fail(20, "a refused discard changed a page");
+	lend = (struct loan_lend){own_gfn, 2, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, 0};
+	expect(21, "lend a wired page", hypercall_loan_op(LOANOP_lend, &lend), -XEN_EBUSY);
+}
+
+/* Four pages, 1 and 2 of them on loan, all discarded: zeroes to us, and as good as new. */
+static void discard_once(unsigned char *p, bool read_first)
+{
+	uint64_t id;
+
+	memset(p, 0x77, 4 * PAGE_SIZE);
+	expect(2, "lend", loan_lend(p + PAGE_SIZE, 2, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, &id), 0);
+	expect(3, "discard", loan_discard(p, 4), 0);
+	expect(4, "discard what is not there", loan_discard(p + PAGE_SIZE, 2), 0);
+	if (read_first && !mem_all(p, 0, 4 * PAGE_SIZE))
+		fail(5, "discarded pages are not zero");
+	for (int page = 0; page < 4; page++)
+		p[page * PAGE_SIZE + 5] = 9;
+	for (int page = 0; page < 4; page++) {
+		const unsigned char *q = p + page * PAGE_SIZE;
+
+		if (!mem_all(q, 0, 5) || q[5] != 9 || !mem_all(q + 6, 0, PAGE_SIZE - 6))
+			fail(6, "page %d does not hold what was written, and zeroes", page);
+	}
+	expect(7, "recall", loan_recall(id, NULL), 0);
+	if (p[5] != 9 || p[PAGE_SIZE + 5] != 9)
+		fail(8, "the recall changed a page");
+}
+
+static void discard(int argc, char **argv)
+{
+	unsigned char *p = page_alloc(4);
+
+	(void)argc, (void)argv;
+	if (p == NULL)
+		fail(97, "no memory");
+	expect(1, "discard half a page", loan_discard(p + 1, 1), -XEN_EINVAL);
+	discard_once(p, true);
+	discard_once(p, false);
+}
+
 const struct test tests_loan[] = {
+    {"bad-discard", bad_discard},
+    {"discard", discard},
     {"bad-lend", bad_lend},
     {"bad-id", bad_id},
     {"bad-borrow", bad_borrow},

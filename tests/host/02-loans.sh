@@ -51,6 +51,24 @@ test_lender_ends_first() {
 	await_end patient 0
 }
 
+# What a lender discards stays with its borrower, without a copy, and is freed with the last loan.
+test_discard() {
+	launch giver lend-discard tag=13 pages=32 "seconds=$((60 * scale))"
+	local giver=$console
+	launch keeper borrow-verify tag=13 "seconds=$((3 * scale))"
+	await "$giver" "probe: discarded pages=32 windows=1"
+	sound
+	equal "broken by the discard" "${stat[guest.giver.free]}" 32
+	equal "broken by writes" "${stat[guest.giver.write]}" 0
+	equal "bytes copied" "${stat[guest.giver.bytes_copied]}" 0
+	equal "orphans" "${stat[cell.orphaned]}" 32
+	equal "borrowed" "${stat[guest.keeper.borrowed]}" 32
+	await_end keeper 0
+	sound
+	equal "orphans that are offered still" "${stat[cell.orphaned]}" 32
+	expect 0 lombard stop giver
+}
+
 # A guest that breaks a rule is stopped; nobody else notices.
 rule_broken() {
 	launch_lender "$1-lender" tag=3 pages=8
@@ -203,5 +221,5 @@ test_to_one_guest_only() {
 	stop_guests
 }
 
-host_tests to_page to_anon lender_ends_first write_window touch_window bad_borrow many_rounds \
+host_tests to_page to_anon lender_ends_first discard write_window touch_window bad_borrow many_rounds \
 	return_and_borrow_again cow_borrower_writes lend_on zero_copy zero_range to_one_guest_only
