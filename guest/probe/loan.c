@@ -240,11 +240,50 @@ static void discard(int argc, char **argv)
 	discard_once(p, false);
 }
 
+/* Offer again and again, until there is no room: it has to be there for `want` offers. */
+static void offer_until_full(int n, void *pages, uint32_t nr, uint64_t want, uint64_t *first)
+{
+	uint64_t id = 0, made = 0;
+	int error;
+
+	while ((error = loan_lend(pages, nr, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, &id)) == 0)
+		if (made++ == 0)
+			*first = id;
+	expect(n, "lend when all is on offer", error, -XEN_ENOSPC);
+	expect(n + 1, "offers that could be made", (int64_t)made, (int64_t)want);
+}
+
+/* All that a guest may have on offer: first in pages, then in offers, which stay.  Then wait. */
+static void offer_limits(int argc, char **argv)
+{
+	const uint32_t nr = 1U << 15;
+	const uint64_t big = LOAN_MAX_OFFERED_PAGES / nr;
+	void *pages = page_alloc_untouched(nr);
+	uint64_t first = 0, id;
+
+	(void)argc, (void)argv;
+	if (pages == NULL)
+		fail(1, "no memory for %u pages", nr);
+	offer_until_full(2, pages, nr, big, &first);
+	expect(4, "lend one page", loan_lend(pages, 1, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, &id),
+	    -XEN_ENOSPC);
+	for (uint64_t i = 0; i < big; i++)
+		expect(5, "recall", loan_recall(first + i, NULL), 0);
+	offer_until_full(6, pages, 1, LOAN_MAX_OFFERS, &first);
+	expect(8, "recall one", loan_recall(first, NULL), 0);
+	expect(9, "lend again", loan_lend(pages, 1, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, &id), 0);
+	printf("probe: limits first=%llu last=%llu\n", (unsigned long long)first + 1,
+	    (unsigned long long)id);
+	for (;;)
+		time_sleep(SECOND);
+}
+
 const struct test tests_loan[] = {
     {"bad-discard", bad_discard},
     {"discard", discard},
     {"bad-lend", bad_lend},
     {"bad-id", bad_id},
     {"bad-borrow", bad_borrow},
+    {"offer-limits", offer_limits},
 };
 const size_t nr_tests_loan = ARRAY_SIZE(tests_loan);

@@ -30,6 +30,10 @@ static int64_t op_info(struct guest *g, void *arg)
 	return 0;
 }
 
+_Static_assert(
+    LOAN_MAX_OFFERS == UVM_LEDGER_MAX_OFFERS && LOAN_MAX_OFFERED_PAGES == UVM_LEDGER_MAX_OFFERED,
+    "guests are told what the ledger allows");
+
 static bool kind_p(uint16_t kind)
 {
 	return kind == LOAN_TO_PAGE || kind == LOAN_TO_ANON;
