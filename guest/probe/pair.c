@@ -99,6 +99,32 @@ static void lend_discard(int argc, char **argv)
 	expect(7, "recall", loan_recall(id, NULL), 0);
 }
 
+/*
+ * Lend pages=N, of which every second one was written to, and write to those again: the worst there
+ * is for the host's mappings of this memory.
+ */
+static void lend_scattered(int argc, char **argv)
+{
+	uint32_t pages = (uint32_t)arg_need(argc, argv, "pages");
+	uint64_t *p = page_alloc_untouched(pages), id;
+
+	if (p == NULL)
+		fail(1, "no memory for %u pages", pages);
+	for (uint64_t i = 0; i < pages; i += 2)
+		p[i * WORDS_PER_PAGE] = pattern(i);
+	expect(2, "lend", loan_lend(p, pages, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, &id), 0);
+	for (uint64_t i = 0; i < pages; i += 2)
+		p[i * WORDS_PER_PAGE + 1] = ~pattern(i);
+	for (uint64_t i = 0; i < pages; i++) {
+		const uint64_t *page = p + i * WORDS_PER_PAGE;
+
+		if (page[0] != (i % 2 == 0 ? pattern(i) : 0) ||
+		    page[1] != (i % 2 == 0 ? ~pattern(i) : 0))
+			fail(3, "page %llu does not hold what we wrote", (unsigned long long)i);
+	}
+	expect(4, "recall", loan_recall(id, NULL), 0);
+}
+
 static void verify(const uint64_t *window, uint32_t pages)
 {
 	for (uint64_t i = 0; i < pages * WORDS_PER_PAGE; i++)
@@ -202,6 +228,7 @@ static void bench_lend(int argc, char **argv)
 const struct test tests_pair[] = {
     {"lend-wait", lend_wait},
     {"lend-discard", lend_discard},
+    {"lend-scattered", lend_scattered},
     {"borrow-verify", borrow_verify},
     {"write-window", write_window},
     {"touch-window", touch_window},

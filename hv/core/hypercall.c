@@ -237,9 +237,7 @@ void guest_hypercall(struct guest *g, const struct wire_hypercall *req, struct w
 	res->arg_len = req->arg_len;
 	a = call(g, req, res->arg);
 	if (a.value == -ENOTRECOVERABLE)
-		guest_end_with(g, GUEST_END_ERROR, 125,
-		    "%s (domain %u) could not undo a mapping: %s", g->g_name, g->g_domid,
-		    "its process is out of mappings or memory");
+		guest_cannot_map(g);
 	res->ret = a.value;
 	res->copy_back = a.copy_back;
 }
