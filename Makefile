@@ -79,7 +79,8 @@ check:
 
 check-all:
 	$(Q)$(MAKE) --no-print-directory deps
-	$(Q)tests/tools/run-check.sh check-unit check-threads check-host $(TESTBED_ONES)
+	$(Q)-$(MAKE) --no-print-directory testbed-ready
+	$(Q)tests/tools/run-check.sh check-unit check-threads check-host --together $(TESTBED_ONES)
 
 lint:
 	$(Q)tests/tools/install-packages.sh clang clang-tidy clang-format shellcheck mandoc

@@ -137,6 +137,9 @@ cell_figure() {
 	awk -v word="$2" '$1 == "cell:" { for (i = 3; i <= NF; i++) if ($i == word) print $(i - 1) }' "$1"
 }
 
+# zero_loans ACCOUNT: how often the one zero frame is lent.
+zero_loans() { awk '$1 == "zero" && $2 == "frame:" { print $3 }' "$1"; }
+
 # object ACCOUNT PATH FIELD-FROM-THE-END: a figure of each object of that name, summed up.
 object() {
 	awk -v path="$2" -v back="$3" '
@@ -209,31 +212,52 @@ compare_count() {
 	check "bytes as wc counts them: $bytes" "$(field bytes "$line")" = "$bytes"
 }
 
-# While the counter overwrites its table, everybody who borrowed it reads the old bytes.
+# What was copied until the counter begins to overwrite: the pages that the editor changed, no others.
+check_counting() {
+	local account=$1 changed=$2
+	check "counting copied nothing: neither the counter nor the checker has a copy of a page" \
+		"$(($(column "$account" counter COPIED) + $(column "$account" checker COPIED)))" = 0
+	check "the $changed pages that the editor changed were broken, no others" \
+		"$(column "$account" editor BRK-BORROWER)/$(broken "$account")" = "$changed/$changed"
+	check "as many pages were copied as were broken: $changed" \
+		"$(column_sum "$account" COPIED)" = $((changed * 4096))
+}
+
+# let_go FILE: the counter overwrites its table while this offer is there.
+let_go() {
+	go=$(lombard lend --file "$1" --to counter --tag 5) || die "the counter could not be told to go on"
+	await counter '^counter: overwrote ' 60
+}
+
+# What the host reads of the lent table now is what was lent.
 read_lent_table() {
-	local loan_line=$1 hash=$2 start=$EPOCHREALTIME host_hash id gfn pages
-	id=$(field id "$loan_line")
-	gfn=$(field gfn "$loan_line")
-	pages=$(field pages "$loan_line")
+	local id=$1 pages=$2 hash=$3 start=$EPOCHREALTIME host_hash
 	lombard dump --loan "$id" -o "$work/table" 2>&1 | sed 's/^/   /'
 	host_hash=$(xxhsum -H64 <"$work/table" 2>/dev/null)
 	say "   the host read $pages pages of loan $id in $(since "$start") s: xxh64=${host_hash%% *}"
 	check "the table that the host reads is the one that was lent" "${host_hash%% *}" = "$hash"
-	say "   a picture of the counter's memory at gfn $gfn, read again after 1 s:"
-	lombard dump counter --gfn "$gfn" --pages "$pages" --hold 1 -o "$work/picture" 2>&1 |
-		sed 's/^/   /'
-	check "the picture of the running guest stood still" "${PIPESTATUS[0]}" = 0
-	check "the picture has all $pages pages" "$(stat -c %s "$work/picture")" = $((pages * 4096))
 }
 
+# take_picture GFN PAGES SECONDS: of the counter's memory, while it writes there.
+take_picture() {
+	say "   a picture of the counter's memory at gfn $1, read again after $3 s:"
+	lombard dump counter --gfn "$1" --pages "$2" --hold "$3" -o "$work/picture" 2>&1 |
+		sed 's/^/   /'
+	check "the picture of the running guest stood still" "${PIPESTATUS[0]}" = 0
+	check "the picture has all $2 pages" "$(stat -c %s "$work/picture")" = $(($2 * 4096))
+}
+
+# broken ACCOUNT: pages broken by a write, by whoever.
+broken() { printf '%d' $(($(column_sum "$1" BRK-WRITE) + $(column_sum "$1" BRK-BORROWER))); }
+
+# check_copies ACCOUNT WHEN PAGES: so many pages of the counter were broken, and each was copied once.
 check_copies() {
-	local account=$1 pages=$2 broken copied
-	broken=$(($(column_sum "$account" BRK-WRITE) + $(column_sum "$account" BRK-BORROWER)))
-	copied=$(column_sum "$account" COPIED)
-	say "   bytes copied: $copied; loans broken by a write: $broken pages"
-	check "as many pages were copied as were broken" "$copied" = $((broken * 4096))
-	check "the counter's overwriting broke each page of its table" \
-		"$(column "$account" counter BRK-WRITE)" -ge "$pages"
+	local account=$1 when=$2 pages=$3
+	say "   bytes copied: $(column_sum "$account" COPIED); loans broken by a write: $(broken "$account") pages"
+	check "$when: $pages pages of the counter are broken" \
+		"$(column "$account" counter BRK-WRITE)" = "$pages"
+	check "$when: as many pages were copied as were broken" \
+		"$(column_sum "$account" COPIED)" = $(($(broken "$account") * 4096))
 }
 
 check_reads() {
@@ -255,15 +279,66 @@ finish_guest() {
 	check "$answer" "$status" = 0
 }
 
+# The editor's own copies; it comes to its end while the counter waits.
+edit_step() {
+	step "the editor changes its own copy of it, and nobody notices"
+	await editor '^editor: changed .* loan unharmed' 60
+	changed=${line#editor: changed }
+	changed=${changed%% *}
+	await counter '^counter: lent table ' 60
+	await editor '^editor: zero pages=[0-9]+ ok' 60
+	finish_guest editor
+	take_account "$work/counted"
+	check_ledger "$work/counted" "after counting"
+	check_counting "$work/counted" "$changed"
+}
+
+# The counter's own table: each of its pages is broken once, and once more where a picture was taken.
+table_step() {
+	local file=$1 loan hash pages seconds
+	step "the counter lends its word table and overwrites it; the host reads what was lent"
+	await counter '^counter: table ' 60
+	hash=$(field xxh64 "$line")
+	await counter '^counter: lent table ' 60
+	loan=$line
+	pages=$(field pages "$loan")
+	let_go "$file"
+	seconds=$((1 + 4 * $(field ms "$line") / 1000))
+	take_account "$work/overwritten"
+	check_copies "$work/overwritten" "after one round" "$pages"
+	read_lent_table "$(field id "$loan")" "$pages" "$hash"
+	# While the picture is held, the counter gets round at least once.
+	take_picture "$(field gfn "$loan")" "$pages" "$seconds"
+
+	step "the account while everything is lent"
+	lombard loans | sed 's/^/   /'
+	take_account "$work/lent"
+	check_ledger "$work/lent" "while lent"
+	check_copies "$work/lent" "after the picture" $((2 * pages))
+	check_reads "$work/lent" "$file"
+	await counter '^counter: lent zero ' 1
+	check "the 64 pages that the counter lends without having touched them are one frame" \
+		"$(zero_loans "$work/lent")" = 64
+	lombard return "$go" >/dev/null || die "the counter could not be told to stop"
+
+	step "what the guests say in the end"
+	await counter '^counter: that were [0-9]+ rounds' 60
+	await checker '^checker: table ' 60
+	check "the checker's hash is the counter's" "$(field xxh64 "$line")" = "$hash"
+	await checker '^checker: zero pages=[0-9]+ ok' 60
+	finish_guest counter
+	finish_guest checker
+}
+
 # The counter's file, read-only; everybody's, copy-on-write; then the counter's own table.
 whole_job() {
-	local file=$1 windows hash loan start
+	local file=$1 windows start
 	windows=$(window_size "$(stat -L -c %s "$file")")
 
 	step "three guests, one file: $file ($(stat -L -c %s "$file") bytes)"
 	launch checker 64M 256M table-tag=2 zero-tag=4
 	launch editor 64M "$windows" file-tag=3 zero-tag=4 pages=4096 every=16
-	launch counter 64M "$windows" file-tag=1 table-tag=2 zero-tag=4 seconds=3 \
+	launch counter 64M "$windows" file-tag=1 table-tag=2 zero-tag=4 go-tag=5 \
 		checker="${domid[checker]}" chunk=1024
 
 	step "the host lends the file"
@@ -274,31 +349,8 @@ whole_job() {
 	await counter '^counter: lines=' 120
 	say "   that was $(since "$start") s after lending"
 	compare_count "$file"
-
-	step "the counter lends its word table and overwrites it; the host reads what was lent"
-	await counter '^counter: table ' 60
-	hash=$(field xxh64 "$line")
-	await counter '^counter: lent table ' 60
-	loan=$line
-	read_lent_table "$loan" "$hash"
-
-	step "the account while everything is lent"
-	lombard loans | sed 's/^/   /'
-	take_account "$work/lent"
-	check_ledger "$work/lent" "while lent"
-	check_copies "$work/lent" "$(field pages "$loan")"
-	check_reads "$work/lent" "$file"
-
-	step "what the guests say in the end"
-	await counter '^counter: lent zero ' 1
-	await counter '^counter: overwrote ' 60
-	await checker '^checker: table ' 60
-	check "the checker's hash is the counter's" "$(field xxh64 "$line")" = "$hash"
-	await checker '^checker: zero pages=[0-9]+ ok' 60
-	await editor '^editor: changed .* loan unharmed' 60
-	finish_guest counter
-	finish_guest checker
-	finish_guest editor
+	edit_step
+	table_step "$file"
 }
 
 # Recall what the host lent.
@@ -316,6 +368,8 @@ close_account() {
 	check_ledger "$work/closed" "at the end"
 	check "nothing is lent any more" "$(cell_figure "$work/closed" lent)" = 0
 	check "no orphan is left" "$(cell_figure "$work/closed" orphaned)" = 0
+	check "the zero frame is lent to nobody" "$(zero_loans "$work/closed")" = 0
+	check "the cell has no frame at all" "$(cell_figure "$work/closed" 'frames;')" = 0
 	check "no loan is open" "$(lombard loans | awk 'NR > 1' | wc -l)" = 0
 }
 
@@ -339,7 +393,7 @@ count_big_file() {
 	say "   made in $(since "$start") s"
 	windows=$(window_size "$big_bytes")
 	launch checker 64M 256M table-tag=2 zero-tag=4
-	launch counter 64M "$windows" file-tag=1 table-tag=2 zero-tag=4 seconds=0 \
+	launch counter 64M "$windows" file-tag=1 table-tag=2 zero-tag=4 \
 		checker="${domid[checker]}" chunk=1024
 	start=$EPOCHREALTIME
 	lombard lend --file "$file" --to counter --tag 1 >/dev/null || die "the file could not be lent"

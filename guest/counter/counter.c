@@ -5,10 +5,13 @@
  * Somebody lends this guest a host file.  It borrows the file piece by piece, counts lines, words
  * and bytes in place as `LC_ALL=C wc` does, and fills a table of words.  It lends the table to
  * whoever wants it, and some pages that were never touched, and waits until the checker has
- * looked at the table once.  Then it overwrites every page of it, again and again: the checker
- * and everybody else must go on seeing the table as it was lent.
+ * looked at the table once.  Then it overwrites every page of it: the checker and everybody else
+ * must go on seeing the table as it was lent.
  *
- * Arguments: file-tag=N table-tag=N zero-tag=N checker=DOMID [seconds=3] [chunk=1024]
+ * With a go-tag somebody else says when: it begins to overwrite when it is offered a loan with that
+ * tag, and goes on, round after round, until the offer is withdrawn.
+ *
+ * Arguments: file-tag=N table-tag=N zero-tag=N checker=DOMID [go-tag=N] [chunk=1024]
  * The table's tag is table-tag << 32 | event port for the checker.
  */
 #include <lombard-guest.h>
@@ -86,18 +89,36 @@ static void wait_checker(uint32_t port, const char *what)
 	check(event_wait(&port, 1, time_after(PATIENCE), NULL), what);
 }
 
-/* Write other bytes into every page of the table for some time; at least once into each. */
-static void overwrite(struct word *table, uint64_t seconds)
+/* Write other bytes into every page of the table than the round before. */
+static void overwrite(struct word *table, unsigned int round)
 {
-	uint64_t end = time_after(seconds * SECOND);
-	unsigned int rounds = 0;
+	for (size_t page = 0; page < TABLE_PAGES; page++)
+		memset((char *)table + page * PAGE_SIZE, (int)(round + page), PAGE_SIZE);
+}
 
-	do {
-		rounds++;
-		for (size_t page = 0; page < TABLE_PAGES; page++)
-			memset((char *)table + page * PAGE_SIZE, (int)(rounds + page), PAGE_SIZE);
-	} while (time_ns() < end);
-	printf("counter: overwrote %u pages, %u rounds\n", (unsigned int)TABLE_PAGES, rounds);
+static void overwrite_once(struct word *table)
+{
+	uint64_t start = time_ns();
+
+	overwrite(table, 1);
+	printf("counter: overwrote pages=%u ms=%llu\n", (unsigned int)TABLE_PAGES,
+	    (unsigned long long)(time_ns() - start) / 1000000);
+}
+
+/* Between the two edges of the offer. */
+static void overwrite_when_told(struct word *table, uint64_t tag)
+{
+	struct loan_query go;
+	unsigned int round = 1;
+	int err;
+
+	check(loan_wait(tag, ~0ULL, 0, time_after(PATIENCE), &go), "nobody said when to overwrite");
+	overwrite_once(table);
+	while ((err = loan_query(go.id, &go)) == 0)
+		overwrite(table, ++round);
+	if (err != -XEN_ENOENT)
+		check(err, "can't look at the offer");
+	printf("counter: that were %u rounds\n", round);
 }
 
 int main(int argc, char **argv)
@@ -106,7 +127,7 @@ int main(int argc, char **argv)
 	uint64_t table_tag = arg_need(argc, argv, "table-tag");
 	uint64_t zero_tag = arg_need(argc, argv, "zero-tag");
 	uint16_t checker = (uint16_t)arg_need(argc, argv, "checker");
-	uint64_t seconds = arg_u64(argc, argv, "seconds", 3);
+	uint64_t go_tag = arg_u64(argc, argv, "go-tag", 0);
 	uint32_t chunk = (uint32_t)arg_u64(argc, argv, "chunk", 1024);
 	struct word *table = page_alloc(TABLE_PAGES);
 	uint64_t table_id, zero_id;
@@ -121,7 +142,10 @@ int main(int argc, char **argv)
 	zero_id = lend_zero(zero_tag);
 	table_id = lend_table(table, table_tag, port);
 	wait_checker(port, "the checker did not hash the table");
-	overwrite(table, seconds);
+	if (go_tag != 0)
+		overwrite_when_told(table, go_tag);
+	else
+		overwrite_once(table);
 	check(event_send(port), "can't signal the checker");
 	wait_checker(port, "the checker did not finish");
 	check(loan_recall(table_id, NULL), "can't recall the table");

@@ -69,6 +69,15 @@ int loan_return(void *window)
 	return err == 0 ? window_give(arg.gfn) : err;
 }
 
+int loan_discard(void *start, uint32_t pages)
+{
+	struct loan_discard arg = {.gfn = (uint64_t)start / PAGE_SIZE, .nr_pages = pages};
+
+	if ((uint64_t)start % PAGE_SIZE != 0)
+		return -XEN_EINVAL;
+	return hypercall_loan_op(LOANOP_discard, &arg);
+}
+
 static int query(unsigned int cmd, uint64_t id, struct loan_query *loan)
 {
 	struct loan_query arg = {.id = id};

@@ -199,6 +199,13 @@ int loan_borrow(uint64_t id, uint32_t first, uint32_t pages, void **window);
 int loan_return(void *window);
 
 /*
+ * loan_discard: give the memory of `pages` pages of our RAM back to the host, from start on (page
+ * aligned).  They stay ours, and are zero when they are touched next; who borrowed them keeps what
+ * they held.
+ */
+int loan_discard(void *start, uint32_t pages);
+
+/*
  * loan_query: one loan that we lent or may borrow.
  * loan_next: the first loan we may borrow with a number above `after`; -XEN_ENOENT if none.
  * loan_wait: wait for an offer with (tag & mask) == `tag` of the given kind (0: either).

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Hypercalls with wild pointers and unknown numbers. */
+#include <lombard/chan.h>
+
 #include "probe.h"
 
 /* Calls whose argument is a pointer to a structure of at least 8 bytes. */
@@ -11,6 +13,20 @@ static const struct call {
     {"loan_op lend", LOMBARD_HYPERCALL_loan_op, LOANOP_lend},
     {"loan_op borrow", LOMBARD_HYPERCALL_loan_op, LOANOP_borrow},
     {"loan_op return", LOMBARD_HYPERCALL_loan_op, LOANOP_return},
+    {"loan_op recall", LOMBARD_HYPERCALL_loan_op, LOANOP_recall},
+    {"loan_op query", LOMBARD_HYPERCALL_loan_op, LOANOP_query},
+    {"loan_op next", LOMBARD_HYPERCALL_loan_op, LOANOP_next},
+    {"loan_op discard", LOMBARD_HYPERCALL_loan_op, LOANOP_discard},
+    {"chan_op create", LOMBARD_HYPERCALL_chan_op, CHANOP_create},
+    {"chan_op connect", LOMBARD_HYPERCALL_chan_op, CHANOP_connect},
+    {"chan_op accept", LOMBARD_HYPERCALL_chan_op, CHANOP_accept},
+    {"chan_op query", LOMBARD_HYPERCALL_chan_op, CHANOP_query},
+    {"chan_op seal", LOMBARD_HYPERCALL_chan_op, CHANOP_seal},
+    {"chan_op reap", LOMBARD_HYPERCALL_chan_op, CHANOP_reap},
+    {"chan_op close", LOMBARD_HYPERCALL_chan_op, CHANOP_close},
+    {"chan_op notify", LOMBARD_HYPERCALL_chan_op, CHANOP_notify},
+    {"chan_op drop", LOMBARD_HYPERCALL_chan_op, CHANOP_drop},
+    {"chan_op refresh", LOMBARD_HYPERCALL_chan_op, CHANOP_refresh},
     {"event_channel_op alloc_unbound", __HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound},
     {"event_channel_op bind_virq", __HYPERVISOR_event_channel_op, EVTCHNOP_bind_virq},
     {"sched_op poll", __HYPERVISOR_sched_op, SCHEDOP_poll},
@@ -54,7 +70,7 @@ static void wild_pointers(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(wild); i++) {
 		for (size_t c = 0; c < ARRAY_SIZE(calls); c++)
 			expect_fault((int)c + 1, &calls[c], wild[i]);
-		expect(20 + (int)i, "console_io write",
+		expect(60 + (int)i, "console_io write",
 		    hypercall(__HYPERVISOR_console_io, CONSOLEIO_write, 16, wild[i], 0, 0),
 		    -XEN_EFAULT);
 	}
@@ -86,6 +102,7 @@ static const struct {
     {"hypercall 2^32 - 1", 0xffffffff, 0, -XEN_ENOSYS},
     {"loan_op 99", LOMBARD_HYPERCALL_loan_op, 99, -XEN_ENOSYS},
     {"loan_op -1", LOMBARD_HYPERCALL_loan_op, ~0ULL, -XEN_ENOSYS},
+    {"chan_op 99", LOMBARD_HYPERCALL_chan_op, 99, -XEN_ENOSYS},
     {"guest_op 99", LOMBARD_HYPERCALL_guest_op, 99, -XEN_ENOSYS},
     {"event_channel_op 99", __HYPERVISOR_event_channel_op, 99, -XEN_ENOSYS},
     {"sched_op 99", __HYPERVISOR_sched_op, 99, -XEN_ENOSYS},

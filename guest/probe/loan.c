@@ -155,9 +155,135 @@ static void bad_borrow(int argc, char **argv)
 	try_ops(3, cases, ARRAY_SIZE(cases));
 }
 
+struct discard_case {
+	const char *name;
+	struct loan_discard arg;
+	int want;
+};
+
+/* Our own shared info page: wired from then on. */
+static void wire(uint64_t gfn)
+{
+	struct xen_add_to_physmap arg = {
+	    .domid = DOMID_SELF, .space = XENMAPSPACE_shared_info, .gpfn = gfn};
+
+	expect(
+	    1, "place the shared info page", hypercall_memory_op(XENMEM_add_to_physmap, &arg), 0);
+}
+
+/* What can't be discarded, and that nothing of it is: a wired page is the second of two. */
+static void bad_discard(int argc, char **argv)
+{
+	struct loan_lend lend;
+
+	(void)argc, (void)argv;
+	prepare();
+	memset((void *)((own_gfn + 1) * PAGE_SIZE), 0, PAGE_SIZE);
+	wire(own_gfn + 1);
+	/* gfn, pages, pad */
+	const struct discard_case cases[] = {
+	    {"no pages", {own_gfn, 0, 0}, -XEN_EINVAL},
+	    {"padding", {own_gfn, 1, 1}, -XEN_EINVAL},
+	    {"a page behind RAM", {me.ram_pages, 1, 0}, -XEN_EINVAL},
+	    {"over the end of RAM", {me.ram_pages - 1, 2, 0}, -XEN_EINVAL},
+	    {"2^32 - 1 pages", {own_gfn, ~0U, 0}, -XEN_EINVAL},
+	    {"gfn 2^64 - 1 and 2 pages", {~0ULL, 2, 0}, -XEN_EINVAL},
+	    {"a window page", {me.window_gfn, 1, 0}, -XEN_EINVAL},
+	    {"a wired page", {own_gfn + 1, 1, 0}, -XEN_EBUSY},
+	    {"a page and a wired page", {own_gfn, 2, 0}, -XEN_EBUSY},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct loan_discard arg = cases[i].arg;
+
+		expect((int)i + 2, cases[i].name, hypercall_loan_op(LOANOP_discard, &arg),
+		    cases[i].want);
+	}
+	if (!mem_all((void *)(own_gfn * PAGE_SIZE), 1, PAGE_SIZE))
+		fail(20, "a refused discard changed a page");
+	lend = (struct loan_lend){own_gfn, 2, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, 0};
+	expect(21, "lend a wired page", hypercall_loan_op(LOANOP_lend, &lend), -XEN_EBUSY);
+}
+
+/* Four pages, 1 and 2 of them on loan, all discarded: zeroes to us, and as good as new. */
+static void discard_once(unsigned char *p, bool read_first)
+{
+	uint64_t id;
+
+	memset(p, 0x77, 4 * PAGE_SIZE);
+	expect(2, "lend", loan_lend(p + PAGE_SIZE, 2, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, &id), 0);
+	expect(3, "discard", loan_discard(p, 4), 0);
+	expect(4, "discard what is not there", loan_discard(p + PAGE_SIZE, 2), 0);
+	if (read_first && !mem_all(p, 0, 4 * PAGE_SIZE))
+		fail(5, "discarded pages are not zero");
+	for (int page = 0; page < 4; page++)
+		p[page * PAGE_SIZE + 5] = 9;
+	for (int page = 0; page < 4; page++) {
+		const unsigned char *q = p + page * PAGE_SIZE;
+
+		if (!mem_all(q, 0, 5) || q[5] != 9 || !mem_all(q + 6, 0, PAGE_SIZE - 6))
+			fail(6, "page %d does not hold what was written, and zeroes", page);
+	}
+	expect(7, "recall", loan_recall(id, NULL), 0);
+	if (p[5] != 9 || p[PAGE_SIZE + 5] != 9)
+		fail(8, "the recall changed a page");
+}
+
+static void discard(int argc, char **argv)
+{
+	unsigned char *p = page_alloc(4);
+
+	(void)argc, (void)argv;
+	if (p == NULL)
+		fail(97, "no memory");
+	expect(1, "discard half a page", loan_discard(p + 1, 1), -XEN_EINVAL);
+	discard_once(p, true);
+	discard_once(p, false);
+}
+
+/* Offer again and again, until there is no room: it has to be there for `want` offers. */
+static void offer_until_full(int n, void *pages, uint32_t nr, uint64_t want, uint64_t *first)
+{
+	uint64_t id = 0, made = 0;
+	int error;
+
+	while ((error = loan_lend(pages, nr, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, &id)) == 0)
+		if (made++ == 0)
+			*first = id;
+	expect(n, "lend when all is on offer", error, -XEN_ENOSPC);
+	expect(n + 1, "offers that could be made", (int64_t)made, (int64_t)want);
+}
+
+/* All that a guest may have on offer: first in pages, then in offers, which stay.  Then wait. */
+static void offer_limits(int argc, char **argv)
+{
+	const uint32_t nr = 1U << 15;
+	const uint64_t big = LOAN_MAX_OFFERED_PAGES / nr;
+	void *pages = page_alloc_untouched(nr);
+	uint64_t first = 0, id;
+
+	(void)argc, (void)argv;
+	if (pages == NULL)
+		fail(1, "no memory for %u pages", nr);
+	offer_until_full(2, pages, nr, big, &first);
+	expect(4, "lend one page", loan_lend(pages, 1, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, &id),
+	    -XEN_ENOSPC);
+	for (uint64_t i = 0; i < big; i++)
+		expect(5, "recall", loan_recall(first + i, NULL), 0);
+	offer_until_full(6, pages, 1, LOAN_MAX_OFFERS, &first);
+	expect(8, "recall one", loan_recall(first, NULL), 0);
+	expect(9, "lend again", loan_lend(pages, 1, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, &id), 0);
+	printf("probe: limits first=%llu last=%llu\n", (unsigned long long)first + 1,
+	    (unsigned long long)id);
+	for (;;)
+		time_sleep(SECOND);
+}
+
 const struct test tests_loan[] = {
+    {"bad-discard", bad_discard},
+    {"discard", discard},
     {"bad-lend", bad_lend},
     {"bad-id", bad_id},
     {"bad-borrow", bad_borrow},
+    {"offer-limits", offer_limits},
 };
 const size_t nr_tests_loan = ARRAY_SIZE(tests_loan);

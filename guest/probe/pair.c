@@ -70,6 +70,61 @@ static void lend_wait(int argc, char **argv)
 	printf("probe: %llu rounds\n", (unsigned long long)rounds);
 }
 
+/*
+ * Lend pages=N with a pattern and tag=N to anyone; when somebody has borrowed them, discard them:
+ * they are zero, and the borrower keeps the pattern.  After seconds=S recall the loan.
+ */
+static void lend_discard(int argc, char **argv)
+{
+	uint32_t pages = (uint32_t)arg_u64(argc, argv, "pages", 16);
+	uint64_t *p = page_alloc(pages), patience = time_after(PATIENCE), id;
+	struct loan_query loan = {0};
+
+	if (p == NULL)
+		fail(1, "no memory for %u pages", pages);
+	for (uint64_t i = 0; i < pages * WORDS_PER_PAGE; i++)
+		p[i] = pattern(i);
+	expect(2, "lend",
+	    loan_lend(p, pages, LOAN_DOMID_ANY, LOAN_TO_PAGE, arg_need(argc, argv, "tag"), &id), 0);
+	while (loan.windows == 0 && !passed(patience))
+		expect(3, "query", loan_query(id, &loan), 0);
+	expect(4, "discard", loan_discard(p, pages), 0);
+	if (!mem_all(p, 0, pages * PAGE_SIZE))
+		fail(5, "discarded pages are not zero");
+	memset(p, 0xee, pages * PAGE_SIZE);
+	printf("probe: discarded pages=%u windows=%u\n", pages, loan.windows);
+	time_sleep(arg_u64(argc, argv, "seconds", 1) * SECOND);
+	if (!mem_all(p, 0xee, pages * PAGE_SIZE))
+		fail(6, "our own pages do not hold what we wrote last");
+	expect(7, "recall", loan_recall(id, NULL), 0);
+}
+
+/*
+ * Lend pages=N, of which every second one was written to, and write to those again: the worst there
+ * is for the host's mappings of this memory.
+ */
+static void lend_scattered(int argc, char **argv)
+{
+	uint32_t pages = (uint32_t)arg_need(argc, argv, "pages");
+	uint64_t *p = page_alloc_untouched(pages), id;
+
+	if (p == NULL)
+		fail(1, "no memory for %u pages", pages);
+	for (uint64_t i = 0; i < pages; i += 2)
+		p[i * WORDS_PER_PAGE] = pattern(i);
+	expect(2, "lend", loan_lend(p, pages, LOAN_DOMID_ANY, LOAN_TO_PAGE, 0, &id), 0);
+	for (uint64_t i = 0; i < pages; i += 2)
+		p[i * WORDS_PER_PAGE + 1] = ~pattern(i);
+	for (uint64_t i = 0; i < pages; i++) {
+		const uint64_t *page = p + i * WORDS_PER_PAGE;
+
+		if (page[0] != (i % 2 == 0 ? pattern(i) : 0) ||
+		    page[1] != (i % 2 == 0 ? ~pattern(i) : 0))
+			fail(3, "page %llu does not hold what we wrote", (unsigned long long)i);
+	}
+	expect(4, "recall", loan_recall(id, NULL), 0);
+}
+
 static void verify(const uint64_t *window, uint32_t pages)
 {
 	for (uint64_t i = 0; i < pages * WORDS_PER_PAGE; i++)
@@ -172,6 +227,8 @@ static void bench_lend(int argc, char **argv)
 
 const struct test tests_pair[] = {
     {"lend-wait", lend_wait},
+    {"lend-discard", lend_discard},
+    {"lend-scattered", lend_scattered},
     {"borrow-verify", borrow_verify},
     {"write-window", write_window},
     {"touch-window", touch_window},

@@ -249,29 +249,28 @@ static int find_loan(struct client *c, uint64_t id, struct picture *p)
 	static const char what[] = "find the loan";
 	json_int_t number, pages, bytes;
 	json_t *answer, *loans, *loan;
-	size_t i;
 	int err;
 
-	err = client_call(c, what, json_pack("{s:s}", "op", "loans"), &answer);
+	/* If it exists, it is the first above the one before. */
+	err = client_call(c, what,
+	    json_pack("{s:s, s:I}", "op", "loans", "above",
+		id > 0 && id <= INT64_MAX ? (json_int_t)(id - 1) : 0),
+	    &answer);
 	if (err)
 		return err;
 	err = client_unpack(what, answer, "{s:o}", "loans", &loans);
-	if (err)
-		goto out_answer;
-	json_array_foreach (loans, i, loan) {
+	loan = err ? NULL : json_array_get(loans, 0);
+	if (loan)
 		err = client_unpack(
 		    what, loan, "{s:I, s:I, s:I}", "id", &number, "pages", &pages, "bytes", &bytes);
-		if (err)
-			goto out_answer;
-		if ((uint64_t)number != id)
-			continue;
-		err = picture_init(p, c, number, pages, bytes);
-		goto out_answer;
+	if (!err && (!loan || (uint64_t)number != id)) {
+		err = -ENOENT;
+		cli_error(
+		    "cannot dump loan %llu: there is no such loan; `lombard loans` lists them",
+		    (unsigned long long)id);
 	}
-	err = -ENOENT;
-	cli_error("cannot dump loan %llu: there is no such loan; `lombard loans` lists them",
-	    (unsigned long long)id);
-out_answer:
+	if (!err)
+		err = picture_init(p, c, number, pages, bytes);
 	json_decref(answer);
 	return err;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -72,6 +73,47 @@ static int print_loans(json_t *answer)
 	return status;
 }
 
+/* One answer: its loans go to the others, *last is the last one's number, *more: it was not all. */
+static int ask_some(struct client *c, json_t *all, json_int_t *last, int *more)
+{
+	json_t *answer, *loans;
+	int err;
+
+	err = client_call(c, what, json_pack("{s:s, s:I}", "op", "loans", "above", *last), &answer);
+	if (err)
+		return err;
+	err = client_unpack(what, answer, "{s:o, s:b}", "loans", &loans, "more", more);
+	if (!err && *more)
+		err = client_unpack(
+		    what, json_array_get(loans, json_array_size(loans) - 1), "{s:I}", "id", last);
+	if (!err && json_array_extend(all, loans))
+		err = -ENOMEM;
+	json_decref(answer);
+	return err;
+}
+
+/* => NULL after an error */
+static json_t *ask_all(const char *path)
+{
+	json_t *all;
+	json_int_t last = 0;
+	int more = 1;
+	struct client c;
+
+	if (client_open(&c, path))
+		return NULL;
+	all = json_array();
+	while (more) {
+		if (ask_some(&c, all, &last, &more)) {
+			json_decref(all);
+			all = NULL;
+			break;
+		}
+	}
+	client_close(&c);
+	return all ? json_pack("{s:o, s:b}", "loans", all, "ok", 1) : NULL;
+}
+
 int cmd_loans(struct cli *cli, int argc, char **argv)
 {
 	json_t *answer;
@@ -81,7 +123,8 @@ int cmd_loans(struct cli *cli, int argc, char **argv)
 	    "Show what is lent in the cell.\vWINDOWS counts the places where a loan is borrowed "
 	    "now; a recalled one vanishes with its last window.",
 	    argc, argv);
-	if (client_ask(cli->socket, what, json_pack("{s:s}", "op", "loans"), &answer))
+	answer = ask_all(cli->socket);
+	if (!answer)
 		return CLI_FAILED;
 	status = cli->json ? cli_print_json(answer) : print_loans(answer);
 	json_decref(answer);

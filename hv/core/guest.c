@@ -103,6 +103,18 @@ void guest_end_with(struct guest *g, enum guest_end end, int status, const char 
 	pthread_mutex_unlock(&g->g_mutex);
 }
 
+void guest_cannot_map(struct guest *g)
+{
+	int error = g->g_pmap.rp_error;
+
+	guest_end_with(g, GUEST_END_ERROR, 125,
+	    "the process of %s (domain %u) can't map its memory any more: %s%s", g->g_name,
+	    g->g_domid, error != 0 ? strerrordesc_np(-error) : "it does not answer",
+	    error == -ENOMEM ? ": it has used up its mappings (sysctl vm.max_map_count allows "
+			       "more; `lombard stats` counts them) or memory"
+			     : "");
+}
+
 void guest_stop(struct guest *g)
 {
 	guest_end_with(g, GUEST_END_STOPPED, 126, "stopped");

@@ -191,6 +191,9 @@ void guest_bury(struct guest *g);
 void guest_end_with(struct guest *g, enum guest_end end, int status, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* guest_cannot_map: its process may have done half of a mapping (-ENOTRECOVERABLE): the guest ends. */
+void guest_cannot_map(struct guest *g);
+
 /* guest_handshake: the start-up dialogue of wire.h.  0 or -errno with *f. */
 int guest_handshake(struct guest *g, struct failure *f);
 

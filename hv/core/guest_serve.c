@@ -180,6 +180,8 @@ static void serve_fault(struct guest *g, uint64_t address, uint64_t flags)
 		guest_end_with(g, GUEST_END_ERROR, 125,
 		    "%s (domain %u) touched gfn %#jx, where nothing is mapped", g->g_name,
 		    g->g_domid, (uintmax_t)gfn);
+	else if (error == -ENOTRECOVERABLE)
+		guest_cannot_map(g);
 	else if (error != 0 && error != -ESRCH)
 		guest_end_with(g, GUEST_END_ERROR, 125,
 		    "no frame for gfn %#jx of %s (domain %u): %s", (uintmax_t)gfn, g->g_name,

@@ -31,6 +31,10 @@ static int64_t op_info(struct guest *g, void *arg)
 	return 0;
 }
 
+_Static_assert(
+    LOAN_MAX_OFFERS == UVM_LEDGER_MAX_OFFERS && LOAN_MAX_OFFERED_PAGES == UVM_LEDGER_MAX_OFFERED,
+    "guests are told what the ledger allows");
+
 static bool kind_p(uint16_t kind)
 {
 	return kind == LOAN_TO_PAGE || kind == LOAN_TO_ANON;
@@ -257,9 +261,7 @@ void guest_hypercall(struct guest *g, const struct wire_hypercall *req, struct w
 	res->arg_len = req->arg_len;
 	a = call(g, req, res->arg);
 	if (a.value == -ENOTRECOVERABLE)
-		guest_end_with(g, GUEST_END_ERROR, 125,
-		    "%s (domain %u) could not undo a mapping: %s", g->g_name, g->g_domid,
-		    "its process is out of mappings or memory");
+		guest_cannot_map(g);
 	res->ret = a.value;
 	res->copy_back = a.copy_back;
 }

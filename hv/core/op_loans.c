@@ -13,6 +13,9 @@
 #define MAP_MAX_PAGES 4096u
 #define MAP_MAX_EXTENTS 4096u
 
+/* Loans in one answer of `loans`: a fifth of a megabyte, which every client can receive. */
+#define LOANS_MAX 1000u
+
 static struct session_loan *find_loan(struct session *s, uint64_t id)
 {
 	struct session_loan *sl;
@@ -178,7 +181,7 @@ static json_t *lend_guest(struct session *s, struct guest *g, json_t *request,
 
 json_t *op_lend(struct session *s, json_t *request, int *error, struct failure *f)
 {
-	struct uvm_offer_terms terms = {0};
+	struct uvm_offer_terms terms = {.ot_by_host = true};
 	struct guest *g;
 	json_t *fields;
 
@@ -227,27 +230,35 @@ static json_t *domid_or_any(uint32_t domid)
 	return domid == UVM_DOMID_ANY ? json_string("any") : json_integer((json_int_t)domid);
 }
 
+static json_t *loan_json(const struct uvm_offer_info *oi)
+{
+	return json_pack("{s:I, s:i, s:o, s:s, s:I, s:I, s:I, s:I, s:b}", "id",
+	    (json_int_t)oi->oi_id, "lender", (int)oi->oi_lender, "borrower",
+	    domid_or_any(oi->oi_borrower), "kind", oi->oi_kind == UVM_LOAN_TOANON ? "anon" : "page",
+	    "pages", (json_int_t)oi->oi_npages, "bytes", (json_int_t)oi->oi_bytes, "tag",
+	    (json_int_t)oi->oi_tag, "windows", (json_int_t)oi->oi_windows, "recalled",
+	    oi->oi_recalled);
+}
+
 json_t *op_loans(struct session *s, json_t *request, int *error, struct failure *f)
 {
-	json_t *loans = json_array();
-	struct uvm_offer_info oi = {0};
+	struct uvm_offer_info oi;
+	json_t *loans;
+	uint64_t above = 0;
+	bool more;
 
 	(void)s;
-	(void)request;
-	(void)error;
-	(void)f;
+	if (!session_uint(request, "above", &above, error, f))
+		return NULL;
+	loans = json_array();
 	uvm_world_enter();
-	while (uvm_ledger_next(UVM_DOMID_HOST, oi.oi_id, &oi) == 0)
-		json_array_append_new(
-		    loans, json_pack("{s:I, s:i, s:o, s:s, s:I, s:I, s:I, s:I, s:b}", "id",
-			       (json_int_t)oi.oi_id, "lender", (int)oi.oi_lender, "borrower",
-			       domid_or_any(oi.oi_borrower), "kind",
-			       oi.oi_kind == UVM_LOAN_TOANON ? "anon" : "page", "pages",
-			       (json_int_t)oi.oi_npages, "bytes", (json_int_t)oi.oi_bytes, "tag",
-			       (json_int_t)oi.oi_tag, "windows", (json_int_t)oi.oi_windows,
-			       "recalled", oi.oi_recalled));
+	while ((more = uvm_ledger_next(UVM_DOMID_HOST, above, &oi) == 0) &&
+	       json_array_size(loans) < LOANS_MAX) {
+		json_array_append_new(loans, loan_json(&oi));
+		above = oi.oi_id;
+	}
 	uvm_world_leave();
-	return json_pack("{s:o}", "loans", loans);
+	return json_pack("{s:o, s:b}", "loans", loans, "more", more);
 }
 
 /* The client's hold on an offer, made at the first `map` of it. */

@@ -2,12 +2,33 @@
 #include "pmap/pmap_remote.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/sock.h"
 #include "lib/uffd.h"
 #include "pmap/store_memfd.h"
+
+/* What a process can have, if the kernel does not tell (its default). */
+#define MAX_MAPPINGS 65530u
+
+/* From how many mappings on a process counts as crowded: half of what it can have. */
+static pthread_once_t crowd_once = PTHREAD_ONCE_INIT;
+static uint64_t crowd;
+
+static void find_crowd(void)
+{
+	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+	unsigned long most = 0;
+
+	if (file != NULL) {
+		if (fscanf(file, "%lu", &most) != 1)
+			most = 0;
+		fclose(file);
+	}
+	crowd = (most != 0 ? most : MAX_MAPPINGS) / 2;
+}
 
 static struct remote_pmap *remote_of(struct pmap *pm)
 {
@@ -107,6 +128,10 @@ static int await_reply(struct remote_pmap *rp)
 	    reply.hdr.seq != rp->rp_seq || reply.hdr.status > 0)
 		return lose(rp);
 	atomic_store_explicit(&rp->rp_mappings, reply.mappings, memory_order_relaxed);
+	atomic_store_explicit(
+	    &rp->rp_pmap.pm_crowded, reply.mappings >= crowd, memory_order_relaxed);
+	if (reply.hdr.status != 0)
+		rp->rp_error = reply.hdr.status;
 	return reply.hdr.status;
 }
 
@@ -179,6 +204,7 @@ static const struct pmap_ops remote_ops = {
 
 void remote_pmap_init(struct remote_pmap *rp, struct uvm_store *store, int sock)
 {
+	pthread_once(&crowd_once, find_crowd);
 	memset(rp, 0, sizeof(*rp));
 	pthread_mutex_init(&rp->rp_turn, NULL);
 	rp->rp_pmap.pm_ops = &remote_ops;

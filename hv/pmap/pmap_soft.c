@@ -129,6 +129,8 @@ static int soft_enter(struct pmap *pm, const struct pmap_extent *ext, size_t n, 
 static void set_writable(struct soft_pmap *sp, uint64_t gfn, uint64_t n, bool writable)
 {
 	for (uint64_t i = gfn; i < gfn + n; i++) {
+		if (sp->sp_ptes[i].kind == PMAP_NONE || sp->sp_ptes[i].kind == 0)
+			continue;
 		KASSERT(sp->sp_ptes[i].kind == PMAP_OWN || sp->sp_ptes[i].kind == PMAP_ARENA);
 		sp->sp_ptes[i].writable = writable;
 	}

@@ -5,6 +5,7 @@
  * The second-level translation of one guest, as the core sees it: what EPT/NPT lets the guest read
  * or write.  hv/pmap has two of them: a software model for tests, and the one that rules a VMM.
  */
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,7 @@ struct pmap_ops {
 
 	/*
 	 * Take write permission away from OWN or ARENA pages, or give it back and wake the sleepers.
+	 * Where nothing is mapped (NONE), nothing is done.
 	 * => called with the lock of the amap that maps the pages, or by who has the arena; does
 	 *    not sleep for the guest
 	 * => when it returns no processor can write (protect).  A guest that is gone counts as done
@@ -57,6 +59,11 @@ struct pmap_ops {
 
 struct pmap {
 	const struct pmap_ops *pm_ops;
+	/*
+	 * The pmap's word: the guest's process has so many mappings that pages which can lie in one
+	 * with their neighbours had better do so.
+	 */
+	_Atomic bool pm_crowded;
 };
 
 #endif

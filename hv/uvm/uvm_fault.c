@@ -2,6 +2,7 @@
 #include "uvm/uvm_fault.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "uvm/uvm_arena.h"
@@ -10,25 +11,38 @@
 /* Most pages that one write un-protects ahead. */
 #define THAW_AHEAD 512u
 
+/*
+ * What is broken together where mappings run short: aligned runs of so many pages, which take one
+ * mapping then.  That bounds the mappings of a guest whose memory is on loan as a whole, whatever it
+ * writes: the largest has 14,336 such runs, and vm.max_map_count is 65,530.
+ */
+#define CROWD_PAGES 64u
+
+#define NO_BANK UINT_MAX
+
 /* A fault on a page of memory, between the lookup and the installation of the new frame. */
 struct fault {
 	struct uvm_map *fl_map;
 	struct uvm_entry *fl_entry; /* stays while its slot is busy */
 	uint64_t fl_gfn, fl_slot;
+	unsigned
+	    fl_bank; /* where the new frame had better lie; NO_BANK: wherever its neighbour does */
 	struct uvm_page *fl_old, *fl_new; /* fl_old: held; NULL for zero-fill */
 	struct uvm_anon *fl_spare;	  /* for a slot whose anon is shared, or that has none */
 };
 
 /*
- * The bank of the page before: then both may lie in one mapping.  A page that nobody ever touched
- * gets its home: the guest, whose thread may not be the one that needs the page now, has it mapped,
- * and may be writing to it.
+ * As was wished, else the bank of the page before: then both may lie in one mapping.  A page that
+ * nobody ever touched gets its home: the guest, whose thread may not be the one that needs the page
+ * now, has it mapped, and may be writing to it.
  */
 static unsigned wanted_bank(struct fault *fl)
 {
 	struct uvm_store *st = fl->fl_map->vm_store;
 	struct uvm_anon *an = uvm_amap_lookup(fl->fl_entry->me_amap, fl->fl_slot);
 
+	if (fl->fl_bank != NO_BANK)
+		return fl->fl_bank;
 	if (an == NULL)
 		return 0;
 	an = NULL;
@@ -265,7 +279,7 @@ static int fault_memory(struct fault *fl, struct uvm_lookup *ul, enum uvm_access
 
 static int fault_once(struct uvm_map *map, uint64_t gfn, enum uvm_access access)
 {
-	struct fault fl = {.fl_map = map, .fl_gfn = gfn};
+	struct fault fl = {.fl_map = map, .fl_gfn = gfn, .fl_bank = NO_BANK};
 	struct uvm_lookup ul;
 	struct uvm_amap *am;
 	int error = uvm_map_lookup(map, gfn, &ul);
@@ -292,13 +306,109 @@ static int fault_once(struct uvm_map *map, uint64_t gfn, enum uvm_access access)
 	return fault_memory(&fl, &ul, access);
 }
 
+/*
+ * => looked up, nothing was known of the page.  Still so, now that the guest cannot touch it unseen?
+ * What it did touch in the last moment is its own, and stays: the next write un-protects it.  So
+ * does what could not be protected.
+ */
+static bool untouched(struct fault *fl, struct uvm_lookup *ul)
+{
+	struct uvm_map *map = fl->fl_map;
+	struct uvm_residency ur = {0};
+	struct uvm_anon *an;
+
+	if (!(fl->fl_entry->me_flags & UVM_ENTRY_RAM) ||
+	    map->vm_pmap->pm_ops->pmo_protect(map->vm_pmap, fl->fl_gfn, 1) != 0)
+		return false;
+	return uvm_map_learn_page(ul, fl->fl_gfn, &ur, &an) == 0 && an == NULL;
+}
+
+/* => looked up.  Is there no need to give the page another frame?  Moving a nominated one would cost its handle. */
+static bool stays_p(struct fault *fl, struct uvm_anon *an)
+{
+	return (uvm_anon_refs(an) == 1 && an->an_handle != 0) ||
+	       ours_alone(fl, an, UVM_ACCESS_READ);
+}
+
+/*
+ * Give a page that is on loan, or that was never touched, a frame of the guest's own before it is
+ * written to.  0 also when there is nothing to do.
+ */
+static int break_ahead(struct uvm_map *map, uint64_t gfn, unsigned bank)
+{
+	struct fault fl = {.fl_map = map, .fl_gfn = gfn, .fl_bank = bank};
+	struct uvm_residency ur = {0};
+	struct uvm_lookup ul;
+	struct uvm_anon *an;
+	int error;
+
+	if (uvm_map_lookup(map, gfn, &ul) != 0)
+		return 0;
+	fl.fl_entry = ul.ul_entry;
+	fl.fl_slot = gfn - ul.ul_entry->me_start;
+	if (fl.fl_entry->me_kind != UVM_ENTRY_MEMORY ||
+	    uvm_amap_busy(fl.fl_entry->me_amap, fl.fl_slot)) {
+		uvm_map_unlock(&ul);
+		return 0;
+	}
+	error = uvm_map_learn_page(&ul, gfn, &ur, &an);
+	if (error != 0 || (an != NULL ? stays_p(&fl, an) : !untouched(&fl, &ul))) {
+		uvm_map_unlock(&ul);
+		return error;
+	}
+	return give_new_frame(&fl, &ul, an);
+}
+
+/* The bank where a page lies that has just been broken; NO_BANK: it is elsewhere again. */
+static unsigned bank_of(struct uvm_map *map, uint64_t gfn)
+{
+	struct uvm_lookup ul;
+	struct uvm_anon *an;
+	unsigned bank = NO_BANK;
+
+	if (uvm_map_lookup(map, gfn, &ul) != 0)
+		return NO_BANK;
+	if (ul.ul_entry->me_kind == UVM_ENTRY_MEMORY) {
+		an = uvm_amap_lookup(ul.ul_entry->me_amap, gfn - ul.ul_entry->me_start);
+		if (an != NULL && an->an_page->pg_store == map->vm_store)
+			bank = (unsigned)(an->an_page->pg_index / map->vm_store->st_bank_pages);
+	}
+	uvm_map_unlock(&ul);
+	return bank;
+}
+
+/*
+ * Mappings run short: the pages around one that was broken get frames in its bank, so that all lie
+ * in one mapping.
+ */
+static int break_neighbours(struct uvm_map *map, uint64_t gfn)
+{
+	uint64_t first = gfn / CROWD_PAGES * CROWD_PAGES;
+	unsigned bank = bank_of(map, gfn);
+	int error = 0;
+
+	for (uint64_t i = first; error == 0 && bank != NO_BANK && i < first + CROWD_PAGES; i++)
+		error = break_ahead(map, i, bank);
+	/* Who asked has got what he wanted: being short of memory can wait. */
+	return error == -ENOMEM ? 0 : error;
+}
+
+static uint64_t breaks_by_writes(const struct uvm_map *map)
+{
+	return map->vm_stats.ms_broken[UVM_BREAK_WRITE] +
+	       map->vm_stats.ms_broken[UVM_BREAK_BORROWER];
+}
+
 int uvm_fault(struct uvm_map *map, uint64_t gfn, enum uvm_access access)
 {
+	uint64_t breaks = breaks_by_writes(map);
 	int error;
 
 	map->vm_stats.ms_faults++;
 	do {
 		error = fault_once(map, gfn, access);
 	} while (error == -EAGAIN);
+	if (error == 0 && breaks_by_writes(map) != breaks && map->vm_pmap->pm_crowded)
+		error = break_neighbours(map, gfn);
 	return error;
 }

@@ -13,7 +13,9 @@ enum uvm_access { UVM_ACCESS_READ = 1, UVM_ACCESS_WRITE };
  *
  * Write to a page that is the guest's alone: un-protect it, with the pages after it that are in the
  * same state.  Write to a page that is lent or borrowed copy-on-write: the guest gets a new frame
- * with the same bytes, everybody else keeps the old one.
+ * with the same bytes, everybody else keeps the old one.  Where mappings run short (pm_crowded), the
+ * pages around it that are on loan, or were never touched, get theirs, too, so that all lie in one
+ * mapping again.
  *
  * => inside the world, no locks held; leaves the world while the guest's process maps pages
  * => 0; -EFAULT: nothing is mapped there; -EACCES: a write to a read-only window: the guest's

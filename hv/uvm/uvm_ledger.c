@@ -58,6 +58,16 @@ static void offer_free(struct offer *of)
 	uvm_free(of);
 }
 
+/* => ledger locked.  Nobody finds the offer any more, and it does not count. */
+static void take_out(struct offer *of)
+{
+	RB_REMOVE(offertree, &offers, of);
+	if (of->of_map != NULL && !of->of_terms.ot_by_host) {
+		of->of_map->vm_noffers--;
+		of->of_map->vm_offered -= of->of_npages;
+	}
+}
+
 /* Nobody can borrow from the offer any more: its own loans end. */
 static void offer_close(struct offer *of)
 {
@@ -83,7 +93,7 @@ static void offer_drop(struct offer *of, uint32_t refs, uint64_t windows)
 		of->of_refs -= refs;
 	ends = of->of_refs == 0 && of->of_windows == 0;
 	if (ends)
-		RB_REMOVE(offertree, &offers, of);
+		take_out(of);
 	uvm_unlock(&uvm_ledger_lock);
 	if (closes) {
 		offer_close(of);
@@ -91,7 +101,7 @@ static void offer_drop(struct offer *of, uint32_t refs, uint64_t windows)
 		of->of_refs = 0;
 		ends = of->of_windows == 0;
 		if (ends)
-			RB_REMOVE(offertree, &offers, of);
+			take_out(of);
 		uvm_unlock(&uvm_ledger_lock);
 	}
 	if (ends)
@@ -145,19 +155,40 @@ static struct offer *offer_alloc(uint32_t lender, uint64_t npages, uint64_t byte
 	return of;
 }
 
-/* Enter an offer into the book: nobody finds it yet, but the auditor. */
-static void enter(struct offer *of)
+/* => ledger locked.  Count an offer that its lender made itself, while that has room for it. */
+static bool count(const struct offer *of)
 {
+	struct uvm_map *map = of->of_map;
+
+	if (map == NULL || of->of_terms.ot_by_host)
+		return true;
+	if (map->vm_noffers == UVM_LEDGER_MAX_OFFERS ||
+	    of->of_npages > UVM_LEDGER_MAX_OFFERED - map->vm_offered)
+		return false;
+	map->vm_noffers++;
+	map->vm_offered += of->of_npages;
+	return true;
+}
+
+/* Enter an offer into the book: nobody finds it yet, but the auditor.  -ENOSPC */
+static int enter(struct offer *of)
+{
+	bool counted;
+
 	uvm_lock(&uvm_ledger_lock);
-	of->of_id = ++last_id;
-	RB_INSERT(offertree, &offers, of);
+	counted = count(of);
+	if (counted) {
+		of->of_id = ++last_id;
+		RB_INSERT(offertree, &offers, of);
+	}
 	uvm_unlock(&uvm_ledger_lock);
+	return counted ? 0 : -ENOSPC;
 }
 
 static void strike(struct offer *of)
 {
 	uvm_lock(&uvm_ledger_lock);
-	RB_REMOVE(offertree, &offers, of);
+	take_out(of);
 	uvm_unlock(&uvm_ledger_lock);
 	offer_free(of);
 }
@@ -209,7 +240,11 @@ int uvm_ledger_lend(struct uvm_map *lender, uint64_t gfn, uint64_t n,
 	uvm_map_ref(lender);
 	of->of_map = lender;
 	of->of_gfn = gfn;
-	enter(of);
+	error = enter(of);
+	if (error != 0) {
+		offer_free(of);
+		return error;
+	}
 	/* The host only looks. */
 	error = terms->ot_borrower == UVM_DOMID_HOST && terms->ot_kind == UVM_LOAN_TOPAGE
 		    ? uvm_loan_picture(lender, gfn, n, of->of_loans)
@@ -237,7 +272,8 @@ int uvm_ledger_lend_object(struct uvm_object *uo, uint64_t off, uint64_t n, uint
 	uvm_object_ref(uo);
 	of->of_object = uo;
 	of->of_offset = off;
-	enter(of);
+	/* The host's own offers are not counted. */
+	(void)enter(of);
 	(void)publish(of, id);
 	return 0;
 }

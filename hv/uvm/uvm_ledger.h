@@ -28,10 +28,18 @@ struct uvm_offer_info {
 	bool oi_recalled;
 };
 
+/*
+ * What a guest may have offered at a time, recalled offers that have windows included: the core
+ * keeps 8 bytes for each page of an offer, however often it is on offer.
+ */
+#define UVM_LEDGER_MAX_OFFERS 4096u
+#define UVM_LEDGER_MAX_OFFERED ((uint64_t)1 << 22) /* pages */
+
 /* What an offer is of, and for whom. */
 struct uvm_offer_terms {
 	uint32_t ot_borrower; /* domid, UVM_DOMID_ANY or UVM_DOMID_HOST */
 	enum uvm_loan_kind ot_kind;
+	bool ot_by_host; /* the host lends in the guest's name: not counted */
 	uint64_t ot_tag;
 };
 
@@ -42,7 +50,7 @@ void uvm_ledger_notify_by(void (*call)(uint32_t domid));
 /*
  * uvm_ledger_lend: freeze pages of a guest and offer them; for the host, wired pages are copied.
  *	Errors as uvm_loan; -EINVAL: to itself;
- *	-ESRCH: the lender is going
+ *	-ESRCH: the lender is going; -ENOSPC: it has too much on offer
  * uvm_ledger_lend_object: offer pages of an object on the host's behalf; takes a reference.
  *	bytes: how many of them count, for the borrower
  */

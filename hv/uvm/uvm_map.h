@@ -91,6 +91,8 @@ struct uvm_map {
 	_Atomic uint32_t vm_refs;
 	_Atomic uint64_t vm_shared; /* pages of RAM that are nominated or shared: uvm_share.h */
 	struct uvm_mapstats vm_stats;
+	uint32_t vm_noffers; /* ledger: offers that the guest made, and the pages in them */
+	uint64_t vm_offered;
 	struct uvm_frames vm_frames; /* auditor's, world stopped */
 	LIST_ENTRY(uvm_map) vm_all;  /* all maps: the auditor walks them */
 };

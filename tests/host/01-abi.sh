@@ -94,6 +94,8 @@ test_wild_ports() { passes wild-ports; }
 test_unknown_calls() { passes unknown-calls; }
 test_across_pages() { passes across-pages; }
 test_bad_lend() { passes bad-lend; }
+test_bad_discard() { passes bad-discard; }
+test_discard() { passes discard; }
 test_bad_id() { passes bad-id; }
 test_event_loopback() { passes event-loopback; }
 test_poll_timeout() { passes poll-timeout; }
@@ -230,6 +232,6 @@ host_tests hello list unknown_test no_arguments exit_status \
 	shutdown_poweroff shutdown_reboot shutdown_crash shutdown_impossible shutdown_unknown \
 	crash_undefined crash_protection crash_null crash_high crash_stack \
 	triple_fault crash_is_told wild_pointers wild_ports unknown_calls across_pages bad_lend \
-	bad_id event_loopback poll_timeout memory lend_again lend_store sleep \
+	bad_discard discard bad_id event_loopback poll_timeout memory lend_again lend_store sleep \
 	privileges idle_guest_uses_no_processor bench_lend memory_sizes window_sizes stop stopped_by_another interrupted console_input_ends \
 	console_reader_gone cell_starts_by_itself remembers_ends

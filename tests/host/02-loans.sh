@@ -51,6 +51,24 @@ test_lender_ends_first() {
 	await_end patient 0
 }
 
+# What a lender discards stays with its borrower, without a copy, and is freed with the last loan.
+test_discard() {
+	launch giver lend-discard tag=13 pages=32 "seconds=$((60 * scale))"
+	local giver=$console
+	launch keeper borrow-verify tag=13 "seconds=$((3 * scale))"
+	await "$giver" "probe: discarded pages=32 windows=1"
+	sound
+	equal "broken by the discard" "${stat[guest.giver.free]}" 32
+	equal "broken by writes" "${stat[guest.giver.write]}" 0
+	equal "bytes copied" "${stat[guest.giver.bytes_copied]}" 0
+	equal "orphans" "${stat[cell.orphaned]}" 32
+	equal "borrowed" "${stat[guest.keeper.borrowed]}" 32
+	await_end keeper 0
+	sound
+	equal "orphans that are offered still" "${stat[cell.orphaned]}" 32
+	expect 0 lombard stop giver
+}
+
 # A guest that breaks a rule is stopped; nobody else notices.
 rule_broken() {
 	launch_lender "$1-lender" tag=3 pages=8
@@ -203,5 +221,43 @@ test_to_one_guest_only() {
 	stop_guests
 }
 
-host_tests to_page to_anon lender_ends_first write_window touch_window bad_borrow many_rounds \
-	return_and_borrow_again cow_borrower_writes lend_on zero_copy zero_range to_one_guest_only
+# resident: how much memory the core has, in KiB.
+resident() {
+	local key value
+	while read -r key value _; do
+		[ "$key" != VmRSS: ] || printf '%d' "$value"
+	done <"/proc/$cell_pid/status"
+}
+
+# Bug: a guest could make the core keep offers until it was out of memory, and with tens of
+# thousands of them `lombard loans` and `lombard dump --loan` failed.
+test_offer_limits() {
+	local before first last row rows=0
+	before=$(resident)
+	expect 0 lombard run -d -n greedy -m 160M "$probe" offer-limits
+	read -r domid _ console <<<"$out"
+	await "$console" "probe: limits *"
+	first=$(field first)
+	last=$(field last)
+	# 32 MiB for the loans; the rest is the sanitizer's.
+	say "the core grew from $before to $(resident) KiB"
+	[ $(($(resident) - before)) -lt 100000 ] || fail "the core grew from $before to $(resident) KiB"
+	expect 0 lombard loans
+	while read -r row; do
+		rows=$((rows + 1))
+	done <<<"$out"
+	equal "loans that are shown" "$((rows - 1))" 4096
+	says "$last  $domid " "${out##*$'\n'}"
+	# What a client lends in the guest's name is not the guest's to prevent.
+	expect 0 lombard dump greedy -o "$work/dump"
+	expect 0 lombard dump --loan "$first" -o "$work/dump"
+	expect 0 lombard dump --loan "$last" -o "$work/dump"
+	expect 1 lombard dump --loan $((last + 7)) -o "$work/dump"
+	says "no such loan" "$err"
+	sound
+	expect 0 lombard stop greedy
+}
+
+host_tests to_page to_anon lender_ends_first discard write_window touch_window bad_borrow many_rounds \
+	return_and_borrow_again cow_borrower_writes lend_on zero_copy zero_range to_one_guest_only \
+	offer_limits

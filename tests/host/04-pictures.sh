@@ -4,6 +4,8 @@
 # Loans to the host: pictures of guests that go on writing, and clients that die with them.
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 
+limit=120 # seconds for each test, times $scale
+
 # A guest that writes all the time; its pages are in gfn.
 launch_writer() {
 	launch "$1" lend-wait "tag=$2" pages=64 write=1
@@ -172,5 +174,16 @@ test_wired_page() {
 	expect 0 lombard stop waiter
 }
 
+# Regression: a guest that wrote to every second page of what it had lent ran out of mappings.
+test_scattered_writes() {
+	local most
+	most=$(</proc/sys/vm/max_map_count)
+	[ "$scale" = 1 ] || skip "it wants 300 MiB, and a minute"
+	[ "$most" -le 65530 ] || skip "vm.max_map_count is $most: nothing is short"
+	expect 0 lombard run -d -n scattered -m 320M "$probe" lend-scattered pages=66400
+	await_end scattered 0
+	sound
+}
+
 host_tests hold whole_memory to_stdout loan guest_killed client_killed dump_killed two_clients \
-	stranger_maps bad_ranges wired_page
+	stranger_maps bad_ranges wired_page scattered_writes

@@ -5,6 +5,7 @@
 #                        ONE=NAME runs one test by name; KERNELS= picks others
 #   make check-npt-6.1   on one of the kernels
 #   make shell-npt shell-ept   a shell in there
+#   make testbed-ready   fetches and builds what these need, and runs nothing
 #
 # tests/testbed/run.sh has more to offer.
 
@@ -20,7 +21,12 @@ EPT_KERNELS   = $(or $(KERNELS),6.1)
 TESTBED_ONES := $(foreach v,npt ept,$(foreach k,$(if $(filter npt,$(v)),$(NPT_KERNELS),$(EPT_KERNELS)),\
 	check-$(v)-$(firstword $(subst :, ,$(k)))))
 
-.PHONY: check-npt check-ept shell-npt shell-ept $(TESTBED_ONES)
+.PHONY: testbed-ready check-npt check-ept shell-npt shell-ept $(TESTBED_ONES)
+# So that several can run at once.  What can't be had here, each of them misses by itself.
+testbed-ready: $(TESTBED_NEED)
+	$(Q)$(TESTBED) --fetch --vendor npt $(NPT_KERNELS:%=--kernel %)
+	$(Q)$(TESTBED) --fetch --vendor ept $(EPT_KERNELS:%=--kernel %)
+
 check-npt: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --limit 2400 --vendor npt $(NPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
 

@@ -7,6 +7,7 @@
 #   run.sh [OPTION...]                  the test suite of the vendor (suite.sh)
 #   run.sh [OPTION...] --test NAME      one test of it; NAME as in `suite.sh list`
 #   run.sh [OPTION...] --shell          an interactive shell inside
+#   run.sh [OPTION...] --fetch          nothing: fetch what the others need
 #   run.sh [OPTION...] COMMAND...       this command inside, in the root of the repository's copy
 #
 #   --vendor npt|ept    AMD nested paging (QEMU), or Intel EPT (Bochs); npt
@@ -49,6 +50,7 @@ options() {
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--shell) mode=shell ;;
+		--fetch) mode=fetch ;;
 		--help) usage 0 ;;
 		--vendor | --kernel | --build | --guests | --limit | --test)
 			[ $# -ge 2 ] || die "$1 wants a value"
@@ -130,6 +132,13 @@ run_one() {
 
 options "$@"
 packages
+if [ "$mode" = fetch ]; then
+	for name in "${kernels[@]}"; do
+		"$here/kernel.sh" "${name%%:*}" >/dev/null || exit 2
+	done
+	echo "$vendor, ${kernels[*]}: everything is there"
+	exit
+fi
 if [ "$mode" = shell ]; then
 	prepare "${kernels[0]}"
 	"machine_shell_$vendor" "$dir" "$kernel_dir"

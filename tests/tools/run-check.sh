@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Tests one after the other, and one table at the end.
 #
-#	run-check.sh STAGE...
+#	run-check.sh STAGE... [--together STAGE...]
 #
-# A stage is a make target whose last line says `N passed, N failed, N skipped`.
+# A stage is a make target whose last line says `N passed, N failed, N skipped`.  Those behind
+# --together do not mind each other: as many run at once as there are processors.
 set -u
 cd "$(dirname "$0")/../.." || exit
 
@@ -23,17 +24,66 @@ counts() {
 	printf '%s %s %s\n' "$p" "$f" "$s"
 }
 
-for stage in "$@"; do
-	echo "== make $stage"
-	begin=$SECONDS
-	make --no-print-directory "$stage" 2>&1 | tee "$logs/$stage.log"
-	rc=${PIPESTATUS[0]}
-	read -r p f s < <(counts "$logs/$stage.log")
+# run STAGE: its output into its log; its status and its seconds into files beside it.
+run() {
+	local begin=$SECONDS rc
+	make --no-print-directory "$1" >"$logs/$1.log" 2>&1
+	rc=$?
+	echo "$rc $((SECONDS - begin))" >"$logs/$1.end"
+}
+
+# show STAGE PREFIX: its output as it comes, until it has ended.
+show() {
+	tail -n +1 --pid="$2" -f "$logs/$1.log" | sed -u "s/^/$3/"
+}
+
+# add_up STAGE: into the table and the totals.
+add_up() {
+	local p f s rc=1 time=0
+	read -r p f s < <(counts "$logs/$1.log")
+	read -r rc time <"$logs/$1.end"
 	# A stage that fails without a failed test has failed all the same.
 	if [ "$rc" != 0 ] && [ "$f" = 0 ]; then f=1; fi
 	total=($((total[0] + p)) $((total[1] + f)) $((total[2] + s)))
 	[ "$f" = 0 ] || status=1
-	table+=("$(printf '%-16s %8d %8d %8d %7ds' "$stage" "$p" "$f" "$s" $((SECONDS - begin)))")
+	table+=("$(printf '%-16s %8d %8d %8d %7ds' "$1" "$p" "$f" "$s" "$time")")
+}
+
+# start STAGE PREFIX
+start() {
+	rm -f "$logs/$1.end"
+	: >"$logs/$1.log"
+	echo "== make $1"
+	run "$1" &
+	show "$1" $! "$2" &
+}
+
+stages=()
+together=()
+for word in "$@"; do
+	if [ "$word" = --together ]; then
+		together=("${@:$((${#stages[@]} + 2))}")
+		break
+	fi
+	stages+=("$word")
+done
+
+for stage in "${stages[@]}"; do
+	start "$stage" ''
+	wait
+	add_up "$stage"
+done
+
+for stage in "${together[@]}"; do
+	# Each stage is two jobs: itself, and who shows it.
+	while [ "$(jobs -rp | wc -l)" -ge $((2 * $(nproc))) ]; do
+		wait -n
+	done
+	start "$stage" "$stage: "
+done
+wait
+for stage in "${together[@]}"; do
+	add_up "$stage"
 done
 
 printf '\n%-16s %8s %8s %8s %8s\n' stage passed failed skipped time

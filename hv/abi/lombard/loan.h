@@ -34,6 +34,10 @@
 #define LOAN_DOMID_ANY 0x7ffeU	  /* as borrower: any guest of the cell may borrow */
 #define LOAN_MAX_PAGES (1U << 20) /* most pages in one lend or borrow: 4 GiB */
 
+/* What one guest may have on offer at a time; a recalled offer counts until its last window ends. */
+#define LOAN_MAX_OFFERS 4096U
+#define LOAN_MAX_OFFERED_PAGES (1U << 22) /* in all its offers: 16 GiB */
+
 /* Kinds of loan: what the borrower may do with it. */
 #define LOAN_TO_PAGE 1U /* read-only window; a write by the borrower stops the borrower */
 #define LOAN_TO_ANON 2U /* copy-on-write: a write gives the borrower a private copy */

@@ -35,6 +35,7 @@ void op_write(void)
 	uint8_t buf[UVM_PAGE_SIZE];
 	size_t at, len = any_span(&at, buf);
 
+	mg->g.pmap->sp_pmap.pm_crowded = rng_once_in(&m.rng, 4);
 	model_says("write", mg->domid, gfn, at, len, 0);
 	model_expect(soft_write(mg->g.map, gfn, at, buf, len), results[kind]);
 	if (results[kind] == 0) {

@@ -88,6 +88,7 @@ static void worker_guest(struct worker *w)
 	memset(w->offer, 0, sizeof(w->offer));
 	if (guest_create(&mg->g, mg->domid, RAM_PAGES, OBJECT_PAGES + WINDOW_PAGES) != 0)
 		complain(mg->domid, "no guest", 0, -ENOMEM);
+	mg->g.pmap->sp_pmap.pm_crowded = mg->domid % 2 == 0;
 	for (unsigned i = 0; i < RAM_PAGES; i++)
 		mg->page[i].kind = P_RAM;
 }

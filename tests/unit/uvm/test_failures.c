@@ -153,6 +153,28 @@ LvTest(uvm_failures, break_by_lender)
 	    6);
 }
 
+static int crowded_lender_writes(void)
+{
+	sc.a->pmap->sp_pmap.pm_crowded = true;
+	return lender_writes_the_same();
+}
+
+/* The neighbours are lent, untouched, wired ... : each has its frame or is as it was. */
+static void crowded_lender_wrote(void)
+{
+	LV_OK(lender_writes());
+	cr_assert(guest_holds(sc.b, 16, 105) && guest_holds(sc.b, 17, 106));
+	cr_assert_geq(sc.a->map->vm_stats.ms_broken[UVM_BREAK_WRITE], 2);
+}
+
+LvTest(uvm_failures, break_by_lender_whose_mappings_run_short)
+{
+	fail_each(
+	    &(struct operation){
+		.run = crowded_lender_writes, .done = crowded_lender_wrote, .may_lose = 'a'},
+	    6);
+}
+
 static int borrower_writes(void)
 {
 	return guest_fill(sc.b, 17, 1);

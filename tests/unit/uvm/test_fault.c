@@ -140,6 +140,54 @@ LvTest(uvm_fault, breaks_of_neighbours_stay_contiguous_the_second_time)
 	cr_assert_eq(lv_page(a, 0)->pg_index / a->store->ss_store.st_bank_pages, 2);
 }
 
+/* Guest a has 128 pages, of which it has filled the even ones (tag 500 + i); all are on loan to b. */
+static void crowd(void)
+{
+	a = lv_guest(128, 8);
+	b = lv_guest(8, 128);
+	for (unsigned i = 0; i < 128; i += 2)
+		LV_OK(guest_fill(a, i, 500 + i));
+	LV_OK(uvm_ledger_borrow(b->map, lv_lend(a, 0, 128, UVM_LOAN_TOPAGE, 2), 0, 128, 8));
+	a->pmap->sp_pmap.pm_crowded = true;
+}
+
+static uint64_t tag_of(unsigned i)
+{
+	return i % 2 == 0 ? 500 + i : 0;
+}
+
+/*
+ * Regression: a guest whose memory a host tool looked at, and that wrote to every second page, used
+ * up the mappings of its process and was lost.
+ */
+LvTest(uvm_fault, break_where_mappings_run_short_takes_the_run_around_with_it)
+{
+	struct uvm_page *before;
+
+	crowd();
+	before = lv_page(a, 62);
+	LV_OK(guest_fill(a, 70, 1));
+	cr_assert_eq(lv_page(a, 62), before, "another run");
+	for (unsigned i = 64; i < 128; i++) {
+		cr_assert_eq(lv_page(a, i)->pg_index, lv_page(a, 64)->pg_index + i - 64);
+		cr_assert(guest_holds(a, i, i == 70 ? 1 : tag_of(i)), "page %u", i);
+	}
+	for (unsigned i = 0; i < 128; i++)
+		cr_assert(guest_holds(b, 8 + i, tag_of(i)), "page %u of the window", i);
+	cr_assert_eq(a->map->vm_stats.ms_copied, 32);
+	lv_check();
+	LV_OK(guest_fill(a, 71, 2));
+	cr_assert_eq(a->map->vm_stats.ms_copied, 32, "nothing is left to be broken");
+}
+
+LvTest(uvm_fault, break_where_mappings_are_plenty_takes_one_page)
+{
+	crowd();
+	a->pmap->sp_pmap.pm_crowded = false;
+	LV_OK(guest_fill(a, 70, 1));
+	cr_assert_eq(a->map->vm_stats.ms_copied, 1);
+}
+
 static int enter_errors;
 
 static int fail_enter(void)

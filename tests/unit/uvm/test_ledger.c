@@ -393,6 +393,54 @@ LvTest(uvm_ledger, recall_during_a_borrow_waits_for_it)
 	cr_assert_eq(uvm_ledger_count(), 0);
 }
 
+/* Bug: a guest could offer the same page for ever, and each offer took memory of the core. */
+LvTest(uvm_ledger, offers_of_a_guest_are_limited_in_number)
+{
+	struct uvm_offer_terms terms = {.ot_borrower = UVM_DOMID_ANY, .ot_kind = UVM_LOAN_TOPAGE};
+	uint64_t first, id, windows;
+
+	three();
+	first = lv_lend(a, 0, 1, UVM_LOAN_TOPAGE, 2);
+	for (unsigned i = 1; i < UVM_LEDGER_MAX_OFFERS; i++)
+		LV_OK(uvm_ledger_lend(a->map, 1, 1, &terms, &id));
+	LV_FAILS(uvm_ledger_lend(a->map, 1, 1, &terms, &id), ENOSPC);
+	/* Others have room of their own, and so has the host when it lends in a's name. */
+	(void)lv_lend(b, 0, 1, UVM_LOAN_TOPAGE, 1);
+	terms.ot_by_host = true;
+	LV_OK(uvm_ledger_lend(a->map, 1, 1, &terms, &id));
+	LV_OK(uvm_ledger_recall(1, id, &windows));
+	terms.ot_by_host = false;
+	LV_FAILS(uvm_ledger_lend(a->map, 1, 1, &terms, &id), ENOSPC);
+	/* One that is recalled counts until its last window is returned. */
+	LV_OK(uvm_ledger_borrow(b->map, first, 0, 1, 8));
+	LV_OK(uvm_ledger_recall(1, first, &windows));
+	LV_FAILS(uvm_ledger_lend(a->map, 1, 1, &terms, &id), ENOSPC);
+	LV_OK(uvm_ledger_return(b->map, 8));
+	LV_OK(uvm_ledger_lend(a->map, 1, 1, &terms, &id));
+	/* A lend that fails does not count. */
+	LV_OK(uvm_ledger_recall(1, id, &windows));
+	LV_FAILS(uvm_ledger_lend(a->map, 4, 8, &terms, &id), EFAULT);
+	LV_OK(uvm_ledger_lend(a->map, 1, 1, &terms, &id));
+}
+
+LvTest(uvm_ledger, offers_of_a_guest_are_limited_in_pages)
+{
+	const struct uvm_offer_terms terms = {.ot_borrower = 2, .ot_kind = UVM_LOAN_TOPAGE};
+	uint64_t id, windows;
+
+	three();
+	/* As if it had offered all but 5 pages that it may. */
+	a->map->vm_offered = UVM_LEDGER_MAX_OFFERED - 5;
+	LV_FAILS(uvm_ledger_lend(a->map, 0, 6, &terms, &id), ENOSPC);
+	LV_OK(uvm_ledger_lend(a->map, 0, 5, &terms, &id));
+	LV_FAILS(uvm_ledger_lend(a->map, 0, 1, &terms, &id), ENOSPC);
+	LV_OK(uvm_ledger_recall(1, id, &windows));
+	LV_OK(uvm_ledger_lend(a->map, 3, 5, &terms, &id));
+	LV_OK(uvm_ledger_recall(1, id, &windows));
+	cr_assert_eq(a->map->vm_offered, UVM_LEDGER_MAX_OFFERED - 5);
+	a->map->vm_offered = 0;
+}
+
 static uint32_t told[8];
 static unsigned ntold;
 
