@@ -13,6 +13,7 @@ STEPS   ?= 200000
 SECONDS ?= 10
 
 UNIT_COMMON := tests/unit/fixture.c hv/pmap/pmap_soft.c $(UVM_SRCS)
+CORE_SRCS   := $(filter-out hv/core/main.c,$(lombardd_SRCS))
 CHAN_FAKE   := $(wildcard tests/unit/chan/fake*.c)
 UNIT_UVM    := $(wildcard tests/unit/uvm/test_*.c)
 UNIT_OTHER  := $(filter-out $(UNIT_UVM) tests/unit/known_bad/%,$(wildcard tests/unit/*/test_*.c))

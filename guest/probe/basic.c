@@ -70,6 +70,22 @@ static void spin(int argc, char **argv)
 		__asm__ volatile("pause");
 }
 
+/* Works all the time, and says how far it has come, about fifty times a second. */
+static void count(int argc, char **argv)
+{
+	volatile uint64_t n = 0;
+	uint64_t next = 0;
+
+	(void)argc, (void)argv;
+	for (;;) {
+		n++;
+		if (n % 1024 != 0 || time_ns() < next)
+			continue;
+		printf("probe: count %llu\n", (unsigned long long)n);
+		next = time_ns() + SECOND / 50;
+	}
+}
+
 static void sleep(int argc, char **argv)
 {
 	uint64_t ns = arg_need(argc, argv, "ms") * 1000000;
@@ -160,6 +176,7 @@ const struct test tests_basic[] = {
     {"crash-stack", crash_stack},
     {"triple-fault", triple_fault},
     {"spin", spin},
+    {"count", count},
     {"sleep", sleep},
     {"poll-timeout", poll_timeout},
     {"event-loopback", event_loopback},

@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"lend", cmd_lend},
     {"list", cmd_list},
     {"loans", cmd_loans},
+    {"pause", cmd_pause},
     {"pipe", cmd_pipe},
     {"return", cmd_return},
     {"run", cmd_run},
@@ -29,6 +30,7 @@ static const struct command commands[] = {
     {"start", cmd_start},
     {"stats", cmd_stats},
     {"stop", cmd_stop},
+    {"unpause", cmd_unpause},
     {"wait", cmd_wait},
     {"xen", cmd_xen},
 };
@@ -40,6 +42,8 @@ static const char doc[] =
     "  run       launch a guest from an ELF image\n"
     "  list      show the guests\n"
     "  stop      stop guests\n"
+    "  pause     make guests stand still\n"
+    "  unpause   let them run again\n"
     "  wait      wait for a guest's end\n"
     "  lend      lend pages of a file or of a guest\n"
     "  loans     show what is lent\n"

@@ -59,10 +59,12 @@ void guest_put(struct guest *g)
 	if (atomic_fetch_sub(&g->g_refs, 1) != 1)
 		return;
 	KASSERT(g->g_map == NULL);
+	guest_control_close(g);
 	close_all(g);
 	close_fd(&g->g_ended_fd);
 	xen_domain_fini(&g->g_xen);
 	pthread_mutex_destroy(&g->g_mutex);
+	pthread_mutex_destroy(&g->g_control_mutex);
 	free(g);
 }
 
@@ -222,6 +224,7 @@ static void settle(struct guest *g)
 static void clean_up(struct guest *g)
 {
 	channel_guest_gone(g);
+	guest_control_close(g);
 	if (!g->g_program) {
 		evtchn_set_shared(&g->g_events, NULL);
 		evtchn_domain_remove(&g->g_events);
@@ -303,6 +306,8 @@ static struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 		return NULL;
 	atomic_init(&g->g_refs, 1);
 	pthread_mutex_init(&g->g_mutex, NULL);
+	pthread_mutex_init(&g->g_control_mutex, NULL);
+	g->g_control = -1;
 	g->g_request = g->g_pmap_sock = g->g_event = g->g_uffd = g->g_result_fd = -1;
 	g->g_start_fds[0] = g->g_start_fds[1] = g->g_start_fds[2] = -1;
 	g->g_ram_pages = cfg->ram_pages;
@@ -369,6 +374,7 @@ static int make_process(struct guest *g, struct failure *f)
 	g->g_request = sp.request;
 	g->g_pmap_sock = sp.pmap;
 	g->g_event = sp.event;
+	g->g_control = sp.control;
 	g->g_pid = sp.pid;
 	return 0;
 }

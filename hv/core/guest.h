@@ -85,6 +85,12 @@ struct guest {
 	struct uvm_map *g_map;	  /* until it has ended; its own thread may look without the lock */
 	struct guest_last g_last; /* what it had done when it ended */
 
+	/* guest_control.c; not of host programs. */
+	pthread_mutex_t g_control_mutex; /* taken before g_mutex; held while its process answers */
+	int g_control;
+	uint64_t g_control_seq;
+	_Atomic uint32_t g_pauses; /* changed with the mutex held */
+
 	/* The guest's thread. */
 	pthread_t g_thread;
 	int g_request, g_pmap_sock, g_event, g_uffd;
@@ -138,6 +144,31 @@ struct uvm_map *guest_map_get(struct guest *g);
 
 /* guest_stop: kill it and let its thread clean up; wait on g_ended_fd for that. */
 void guest_stop(struct guest *g);
+
+/*
+ * Control of a guest's vCPU (guest_control.c).  Any thread but the guest's own, since its vCPU may
+ * sleep in a fault that has to be served first; waits for the guest's process, for a limited time:
+ * one that does not answer is killed, and with it the guest.
+ * => no locks held, not inside the world
+ *
+ * guest_pause: when it returns no instruction of the guest runs until it has been unpaused as often as
+ *	it was paused, as with Xen's XEN_DOMCTL_pausedomain.
+ * => 0; -EOVERFLOW: paused GUEST_MAX_PAUSES times already
+ * guest_unpause: => 0; -EINVAL: it is not paused
+ *
+ * => either: -EAGAIN: it is still being started; -EOPNOTSUPP: a host program; -ESRCH: it has ended
+ */
+#define GUEST_MAX_PAUSES 255u
+int guest_pause(struct guest *g);
+int guest_unpause(struct guest *g);
+
+static inline bool guest_paused_p(const struct guest *g)
+{
+	return atomic_load(&g->g_pauses) > 0;
+}
+
+/* guest_control_close: its process is gone, nothing can be asked any more. */
+void guest_control_close(struct guest *g);
 
 /* guest_name_of: for messages: "NAME (domain N)"; of ended guests too, while they are remembered.
  */

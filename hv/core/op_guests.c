@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Operations on guests: run, wait, stop, list; and channel, by which a host program becomes one.
+ * Operations on guests: run, wait, stop, pause, unpause, list; and channel, by which a host program becomes one.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -228,6 +228,61 @@ json_t *op_stop(struct session *s, json_t *request, int *error, struct failure *
 	return fields;
 }
 
+/* How often it is paused now, which others may have changed by the time the client reads it. */
+static json_t *paused(struct guest *g)
+{
+	return json_pack("{s:i, s:s, s:i}", "domid", (int)g->g_domid, "name", g->g_name, "pauses",
+	    (int)atomic_load(&g->g_pauses));
+}
+
+static int refuse_pause(const struct guest *g, int error, struct failure *f)
+{
+	switch (error) {
+	case -EOVERFLOW:
+		return failure_set(f, error, "%s is paused %u times already, which is the most",
+		    g->g_name, GUEST_MAX_PAUSES);
+	case -EINVAL:
+		return failure_set(f, error, "%s is not paused", g->g_name);
+	case -EAGAIN:
+		return failure_set(f, error, "%s is still being started", g->g_name);
+	case -EOPNOTSUPP:
+		return failure_set(f, error, "%s is a host program, and has no vCPU", g->g_name);
+	case -ESRCH:
+		return failure_set(f, error, "%s has ended", g->g_name);
+	default:
+		return failure_sys(f, error, "%s can't be paused or unpaused", g->g_name);
+	}
+}
+
+static json_t *pause_or_unpause(
+    json_t *request, int (*change)(struct guest *g), int *error, struct failure *f)
+{
+	struct guest *g = session_guest(request, "guest", error, f);
+	json_t *fields = NULL;
+
+	if (g == NULL)
+		return NULL;
+	*error = change(g);
+	if (*error != 0)
+		(void)refuse_pause(g, *error, f);
+	else
+		fields = paused(g);
+	guest_put(g);
+	return fields;
+}
+
+json_t *op_pause(struct session *s, json_t *request, int *error, struct failure *f)
+{
+	(void)s;
+	return pause_or_unpause(request, guest_pause, error, f);
+}
+
+json_t *op_unpause(struct session *s, json_t *request, int *error, struct failure *f)
+{
+	(void)s;
+	return pause_or_unpause(request, guest_unpause, error, f);
+}
+
 static void list_one(void *arg, struct guest *g)
 {
 	static const char *const states[] = {
@@ -237,12 +292,14 @@ static void list_one(void *arg, struct guest *g)
 	    [GUEST_ENDED] = "stopping",
 	};
 	struct timespec now;
+	const char *state;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	pthread_mutex_lock(&g->g_mutex);
+	state = g->g_state == GUEST_RUNNING && guest_paused_p(g) ? "paused" : states[g->g_state];
 	json_array_append_new(arg,
 	    json_pack("{s:i, s:s, s:i, s:s, s:I, s:i, s:s, s:s, s:i}", "domid", (int)g->g_domid,
-		"name", g->g_name, "pid", (int)g->g_pid, "state", states[g->g_state], "memory",
+		"name", g->g_name, "pid", (int)g->g_pid, "state", state, "memory",
 		(json_int_t)(g->g_ram_pages << UVM_PAGE_SHIFT), "vcpus", (int)g->g_vcpus, "image",
 		g->g_image, "console", g->g_console, "age", (int)(now.tv_sec - g->g_born.tv_sec)));
 	pthread_mutex_unlock(&g->g_mutex);

@@ -49,6 +49,8 @@ static const struct {
     {"run", op_run},
     {"wait", op_wait},
     {"stop", op_stop},
+    {"pause", op_pause},
+    {"unpause", op_unpause},
     {"list", op_list},
     {"stats", op_stats},
     {"lend", op_lend},

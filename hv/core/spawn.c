@@ -79,7 +79,10 @@ static int safe_eventfd(int *fd)
 	return *fd < 0 ? -errno : 0;
 }
 
-static int start(const char *path, int request, int pmap, int event, pid_t *pid)
+/* The child's ends of the channels, in the order of their numbers there from WIRE_FD_REQUEST on. */
+#define NENDS 4
+
+static int start(const char *path, const int ends[NENDS], pid_t *pid)
 {
 	char name[] = "lombard-vmm";
 	char *argv[] = {name, NULL};
@@ -91,9 +94,8 @@ static int start(const char *path, int request, int pmap, int event, pid_t *pid)
 	posix_spawnattr_init(&attr);
 	posix_spawn_file_actions_addopen(&fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&fa, STDERR_FILENO, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&fa, request, WIRE_FD_REQUEST);
-	posix_spawn_file_actions_adddup2(&fa, pmap, WIRE_FD_PMAP);
-	posix_spawn_file_actions_adddup2(&fa, event, WIRE_FD_EVENT);
+	for (int i = 0; i < NENDS; i++)
+		posix_spawn_file_actions_adddup2(&fa, ends[i], WIRE_FD_REQUEST + i);
 	/* A Ctrl-C at our terminal is for us alone: we stop the guests in order. */
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID);
 	error = SYS(0) != 0 ? errno : posix_spawn(pid, path, &fa, &attr, argv, environ);
@@ -102,38 +104,55 @@ static int start(const char *path, int request, int pmap, int event, pid_t *pid)
 	return -error;
 }
 
+_Static_assert(WIRE_FD_PMAP == WIRE_FD_REQUEST + 1 && WIRE_FD_EVENT == WIRE_FD_REQUEST + 2 &&
+		   WIRE_FD_CONTROL == WIRE_FD_REQUEST + 3,
+    "see start()");
+
+/* => after an error what was made is in the arrays, for the caller to close */
+static int make_channels(int request[2], int pmap[2], int control[2], int *event)
+{
+	int error = safe_pair(request);
+
+	if (error == 0)
+		error = safe_pair(pmap);
+	if (error == 0)
+		error = safe_pair(control);
+	if (error == 0)
+		error = safe_eventfd(event);
+	return error;
+}
+
 int spawn_vmm(struct spawned *sp, struct failure *f)
 {
-	int request[2] = {-1, -1}, pmap[2] = {-1, -1}, event = -1, error;
+	int request[2] = {-1, -1}, pmap[2] = {-1, -1}, control[2] = {-1, -1}, event = -1, error;
 	char path[PATH_MAX];
 
 	error = vmm_path(path, f);
 	if (error != 0)
 		return error;
-	error = safe_pair(request);
-	if (error == 0)
-		error = safe_pair(pmap);
-	if (error == 0)
-		error = safe_eventfd(&event);
+	error = make_channels(request, pmap, control, &event);
 	if (error != 0) {
 		failure_sys(f, error, "can't make the channels for a guest");
 		goto out_close;
 	}
-	error = start(path, request[1], pmap[1], event, &sp->pid);
+	error = start(path, (const int[]){request[1], pmap[1], event, control[1]}, &sp->pid);
 	if (error != 0) {
 		failure_sys(f, error, "can't start %s", path);
 		goto out_close;
 	}
 	close(request[1]);
 	close(pmap[1]);
+	close(control[1]);
 	sp->request = request[0];
 	sp->pmap = pmap[0];
+	sp->control = control[0];
 	sp->event = event;
 	return 0;
 
 out_close:
 	close_pair(request);
 	close_pair(pmap);
+	close_pair(control);
 	if (event >= 0)
 		close(event);
 	return error;

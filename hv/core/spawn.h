@@ -10,7 +10,7 @@
 
 /* The core's ends of what wire.h describes, and the process. */
 struct spawned {
-	int request, pmap, event;
+	int request, pmap, event, control;
 	pid_t pid;
 };
 

@@ -5,12 +5,14 @@
  * What lombardd (the core) and a lombard-vmm say to each other.  Private to one build of Lombard:
  * both ends are installed together, so there is no compatibility rule beyond WIRE_VERSION.
  *
- * The core spawns the VMM with three inherited descriptors:
+ * The core spawns the VMM with four inherited descriptors:
  *
  *   WIRE_FD_REQUEST  Unix SEQPACKET.  VMM asks, core answers, one request at a time: first
  *                    wire_hello / wire_config / wire_ready / wire_start, then wire_hypercall.
  *   WIRE_FD_PMAP     Unix SEQPACKET.  Core tells, VMM's pmap executor obeys: wire_map, wire_mapped.
  *   WIRE_FD_EVENT    eventfd.  The core adds 1 when an event channel becomes pending.
+ *   WIRE_FD_CONTROL  Unix SEQPACKET.  Core asks, the VMM's main thread answers, one request at a time:
+ *                    wire_control, answered by wire_controlled.
  *
  * Either end treats a closed socket as the death of the other: the VMM exits, the core drops the
  * guest.  Every message is one packet that starts with struct wire_hdr; descriptors ride along in
@@ -30,10 +32,11 @@
  */
 #include <stdint.h>
 
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 #define WIRE_FD_REQUEST 3
 #define WIRE_FD_PMAP 4
 #define WIRE_FD_EVENT 5
+#define WIRE_FD_CONTROL 6
 
 #define WIRE_MAX_EXTENTS 64 /* in one wire_map; longer lists are sent as several messages */
 #define WIRE_MAX_FDS 16	    /* with one message */
@@ -52,6 +55,9 @@ enum wire_type {
 	WIRE_EXIT,
 	WIRE_MAP,
 	WIRE_MAPPED,
+	WIRE_PAUSE,
+	WIRE_UNPAUSE,
+	WIRE_CONTROLLED,
 };
 
 struct wire_hdr {
@@ -162,6 +168,23 @@ struct wire_mapped {
 	struct wire_hdr hdr; /* status */
 	uint64_t
 	    mappings; /* lines in the VMM's address map that belong to guest memory: estimate */
+};
+
+/*
+ * Requests to the VMM's main thread.
+ *
+ *   WIRE_PAUSE      answered once no guest instruction runs, nor will before WIRE_UNPAUSE.  The VMM may
+ *                   still be busy with a hypercall that the guest has made
+ *   WIRE_UNPAUSE    the guest goes on
+ *
+ * Neither is counted here: to pause a paused guest changes nothing.
+ */
+struct wire_control {
+	struct wire_hdr hdr;
+};
+
+struct wire_controlled {
+	struct wire_hdr hdr; /* status */
 };
 
 #endif

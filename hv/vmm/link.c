@@ -79,7 +79,8 @@ int link_check(void)
 {
 	uint64_t none;
 
-	if (!packet_socket_p(WIRE_FD_REQUEST) || !packet_socket_p(WIRE_FD_PMAP))
+	if (!packet_socket_p(WIRE_FD_REQUEST) || !packet_socket_p(WIRE_FD_PMAP) ||
+	    !packet_socket_p(WIRE_FD_CONTROL))
 		return -ENOTCONN;
 	/* An eventfd refuses reads of less than 8 bytes, and nothing is consumed. */
 	if (read(WIRE_FD_EVENT, &none, 1) != -1 || errno != EINVAL)
@@ -170,9 +171,8 @@ _Noreturn void link_exit(const struct vmm_end *end)
 	end_process(0);
 }
 
-_Noreturn void link_watch(void)
+_Noreturn void link_lost(void)
 {
-	wait_closed(-1);
 	end_process(0);
 }
 

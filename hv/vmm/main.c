@@ -18,10 +18,10 @@
 const char *argp_program_version = "lombard-vmm " LOMBARD_VERSION;
 
 static const struct argp argp = {
-    .doc =
-	"The process around one guest of Lombard.\v"
-	"It is started by lombardd, the core, with sockets to it as descriptors 3 and 4; to start "
-	"a guest, use \"lombard run\".",
+    .doc = "The process around one guest of Lombard.\v"
+	   "It is started by lombardd, the core, with sockets to it as descriptors 3, 4 and 6; to "
+	   "start "
+	   "a guest, use \"lombard run\".",
 };
 
 static void *pmap_thread(void *arg)
@@ -43,20 +43,21 @@ static void *vcpu_thread(void *arg)
 	link_exit(&end);
 }
 
-static int start_thread(void *(*run)(void *), const char *name, struct vmm *vm, struct failure *f)
+static int start_thread(
+    void *(*run)(void *), const char *name, struct vmm *vm, pthread_t *t, struct failure *f)
 {
-	pthread_t t;
-	int err = SYS(0) != 0 ? errno : pthread_create(&t, NULL, run, vm);
+	int err = SYS(0) != 0 ? errno : pthread_create(t, NULL, run, vm);
 
 	if (err)
 		return failure_sys(f, -err, "the %s thread can't be started", name);
-	pthread_detach(t);
+	pthread_detach(*t);
 	return 0;
 }
 
 /* The pmap thread runs before the core is told that it may use it. */
 static int build(struct vmm *vm, struct failure *f)
 {
+	pthread_t pmap;
 	int ret = link_configure(vm, f);
 
 	if (!ret)
@@ -64,7 +65,9 @@ static int build(struct vmm *vm, struct failure *f)
 	if (!ret)
 		ret = machine_build(vm, f);
 	if (!ret)
-		ret = start_thread(pmap_thread, "pmap", vm, f);
+		ret = gate_init(vm, f);
+	if (!ret)
+		ret = start_thread(pmap_thread, "pmap", vm, &pmap, f);
 	return ret ? ret : sandbox_enter(vm, f);
 }
 
@@ -72,9 +75,9 @@ static void run(struct vmm *vm)
 {
 	struct vmm_end end = {.reason = WIRE_EXIT_VMM_ERROR};
 
-	if (start_thread(vcpu_thread, "vcpu0", vm, &end.why))
+	if (start_thread(vcpu_thread, "vcpu0", vm, &vm->gate.thread, &end.why))
 		link_exit(&end);
-	link_watch();
+	control_serve(vm);
 }
 
 int main(int argc, char **argv)

@@ -109,7 +109,7 @@ static int time_left(uint64_t deadline, struct timespec *ts, struct timespec **l
 /*
  * Sleep until the core has raised an event since the last call, or the time is over (-ETIME).
  * No wake-up is lost: the core sets the pending bit before it counts up, and this side takes the
- * count before it looks at the bits again.
+ * count before it looks at the bits again.  Whoever closes the gate counts up, too.
  */
 static int wait_event(uint64_t deadline)
 {
@@ -142,6 +142,6 @@ int64_t sched_poll(struct vmm *vm, const struct hypercall *h)
 		return -EINVAL;
 	ret = host_deadline(vm, rq.timeout, &deadline);
 	while (ret == 0 && !pending_p(vm, &rq))
-		ret = wait_event(deadline);
+		ret = gate_closed_p(vm) ? -ERESTART : wait_event(deadline);
 	return ret == -ETIME ? 0 : ret;
 }

@@ -112,8 +112,12 @@ static bool exit_hypercall(struct vmm *vm, struct vmm_end *end)
 	};
 	int64_t ret = -ENOSYS;
 
-	if (hypercall_do(vm, &h, &ret, end))
-		return true;
+	do {
+		if (hypercall_do(vm, &h, &ret, end))
+			return true;
+		if (ret == -ERESTART && gate_put_off(vm))
+			return false;
+	} while (ret == -ERESTART);
 	s->regs.rax = (uint64_t)ret;
 	vm->vcpu.run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
 	return false;
@@ -230,16 +234,20 @@ void vcpu_run(struct vmm *vm, struct vmm_end *end)
 {
 	struct kvm_run *run = vm->vcpu.run;
 	bool ended = false;
+	int ret;
 
 	memset(end, 0, sizeof(*end));
 	/* Without it only time-outs would be off. */
 	(void)read_tsc(&vm->vcpu, &vm->vcpu.tsc_first);
 	while (!ended) {
 		run->exit_reason = KVM_EXIT_UNKNOWN; /* not every failure sets it */
-		if (ioctl(vm->vcpu.fd, KVM_RUN, 0) == 0) {
+		ret = gate_run(vm);
+		if (ret == 0) {
 			ended = dispatch(vm, end);
-		} else if (errno != EINTR && errno != EAGAIN) {
-			run_failed(&vm->vcpu, -errno, end);
+		} else if (ret == -EINTR || ret == -EAGAIN) {
+			gate_pass(vm);
+		} else {
+			run_failed(&vm->vcpu, ret, end);
 			ended = true;
 		}
 	}

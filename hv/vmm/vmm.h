@@ -5,7 +5,8 @@
  * The VMM process: one guest, one KVM VM.  What its files offer each other.
  *
  * Threads:
- *   main   start-up (machine_*, link_*), then watches for the core's end
+ *   main   start-up (machine_*, link_*), then watches for the core's end and pauses the guest when
+ *          the core says so (control.c)
  *   vcpu   runs the guest and its hypercalls; the only one that asks the core then
  *   pmap   pmap_local_serve
  * struct vmm is built by main before the others start.  Fields marked [v] belong to the vcpu thread
@@ -13,6 +14,8 @@
  *
  * Errors: 0 or -errno, with a sentence in struct failure where one is passed.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <linux/kvm.h>
@@ -29,6 +32,20 @@ struct vcpu {
 	uint64_t tsc_first; /* when the guest began to run */
 };
 
+/*
+ * Between the vCPU and its guest.  While it is closed, no guest instruction runs once the vCPU thread
+ * is outside: KVM_RUN then only finishes what is unfinished (immediate_exit), and the thread parks.
+ */
+struct gate {
+	pthread_mutex_t mutex; /* closed, parked and the vCPU's immediate_exit change together */
+	pthread_cond_t opened;
+	_Atomic bool closed;
+	_Atomic bool inside; /* the vCPU thread may be in KVM_RUN */
+	_Atomic bool parked; /* it waits for the gate, and its state in KVM is complete */
+	pthread_t thread;    /* the vCPU's */
+	int told;	     /* eventfd: the vCPU thread has come out, or parked, while closed */
+};
+
 struct vmm {
 	struct wire_config cfg; /* strings are known to end */
 	int image;
@@ -39,6 +56,7 @@ struct vmm {
 	struct vcpu vcpu;
 	struct pmap_local pmap;
 	struct gmem mem;
+	struct gate gate;
 	uint32_t exit_status;  /* [v] what the guest set by guest_op */
 	bool have_shared_info; /* [v] */
 	uint64_t shared_info;  /* [v] gpa of the page, in RAM */
@@ -74,8 +92,44 @@ void link_hypercall(struct wire_hypercall *q, struct wire_result *r);
 /* link_exit: tell the core why the guest has ended, let it close, end. */
 _Noreturn void link_exit(const struct vmm_end *end);
 
-/* link_watch: sleep until the core goes away, then end. */
-_Noreturn void link_watch(void);
+/* link_lost: the core has closed its end. */
+_Noreturn void link_lost(void);
+
+/* ---- control.c: what the core wants of a running guest ---- */
+
+/* control_serve: answer the core until it goes away, then end.  => main thread */
+_Noreturn void control_serve(struct vmm *vm);
+
+/* ---- gate.c: pausing ---- */
+
+int gate_init(struct vmm *vm, struct failure *f);
+
+/* gate_close, gate_open: by the main thread.  Neither waits: see gate_outside_p and gate.told. */
+void gate_close(struct vmm *vm);
+void gate_open(struct vmm *vm);
+
+static inline bool gate_closed_p(struct vmm *vm)
+{
+	return atomic_load(&vm->gate.closed);
+}
+
+/* gate_outside_p: while the gate is closed: no guest instruction runs. */
+static inline bool gate_outside_p(struct vmm *vm)
+{
+	return !atomic_load(&vm->gate.inside);
+}
+
+/*
+ * By the vCPU thread.
+ *
+ * gate_run: KVM_RUN.  => 0 or -errno.
+ * gate_pass: KVM_RUN was interrupted: wait here for as long as the gate is closed.
+ * gate_put_off: a hypercall that can't be finished now (-ERESTART) shall be made again when the gate
+ *	is open: move the vCPU back to its `out`, and wait.  => false: the gate is open already
+ */
+int gate_run(struct vmm *vm);
+void gate_pass(struct vmm *vm);
+bool gate_put_off(struct vmm *vm);
 
 /* ---- machine.c: address space, KVM VM, memory slots and the vCPU, up to its first instruction
  * ---- */
@@ -121,13 +175,14 @@ struct hypercall {
 };
 
 /*
- * hypercall_do: => *ret goes into rax
+ * hypercall_do: => *ret goes into rax; -ERESTART: it has to be done again, see gate_put_off
  * => returns true when the guest has ended by it: then end is filled and *ret means nothing
  */
 bool hypercall_do(struct vmm *vm, const struct hypercall *h, int64_t *ret, struct vmm_end *end);
 
 /* ---- sched.c and console.c: hypercalls that need nobody else ---- */
 
+/* sched_poll: => -ERESTART: it was not over when the gate was closed */
 int64_t sched_poll(struct vmm *vm, const struct hypercall *h);
 int64_t console_op(struct vmm *vm, const struct hypercall *h);
 

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What others than a guest's own thread want of its process, over the control socket.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "core/guest.h"
+#include "lib/sock.h"
+#include "lib/sys.h"
+
+/* How long a VMM may take.  Its vCPU may have to wait for a page that we bring ourselves. */
+#define ANSWER_TIMEOUT_S 10
+
+static int set_timeout(int fd)
+{
+	struct timeval tv = {.tv_sec = ANSWER_TIMEOUT_S};
+
+	if (SYS(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv))) != 0 ||
+	    SYS(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv))) != 0)
+		return -errno;
+	return 0;
+}
+
+/* => control locked.  Its process is gone, or as good as gone. */
+static int lose(struct guest *g, int error)
+{
+	if (error != -EPIPE)
+		guest_end_with(g, GUEST_END_KILLED, 126,
+		    error == -EAGAIN ? "its process does not answer any more"
+				     : "its process answers nonsense");
+	return -ESRCH;
+}
+
+/* => control locked.  One request and its answer, which is the status; or -ESRCH. */
+static int ask(struct guest *g, uint32_t type)
+{
+	struct wire_control msg = {.hdr = {.type = type, .seq = ++g->g_control_seq}};
+	struct wire_controlled answer;
+	size_t len;
+	int error = set_timeout(g->g_control);
+
+	if (error != 0)
+		return error;
+	error = sock_send(g->g_control, &msg, sizeof(msg), NULL, 0);
+	if (error == 0)
+		error = sock_recv(g->g_control, &answer, sizeof(answer), &len, NULL, 0, NULL);
+	if (error == 0 && (len != sizeof(answer) || answer.hdr.type != WIRE_CONTROLLED ||
+			      answer.hdr.seq != msg.hdr.seq || answer.hdr.status > 0))
+		error = -EPROTO;
+	return error != 0 ? lose(g, error) : answer.hdr.status;
+}
+
+/* => control locked, and stays so on 0 only */
+static int begin(struct guest *g)
+{
+	enum guest_state state;
+
+	if (g->g_program)
+		return -EOPNOTSUPP;
+	pthread_mutex_lock(&g->g_control_mutex);
+	pthread_mutex_lock(&g->g_mutex);
+	state = g->g_state;
+	pthread_mutex_unlock(&g->g_mutex);
+	if (state == GUEST_RUNNING && g->g_control >= 0)
+		return 0;
+	pthread_mutex_unlock(&g->g_control_mutex);
+	return state == GUEST_STARTING ? -EAGAIN : -ESRCH;
+}
+
+static void end(struct guest *g)
+{
+	pthread_mutex_unlock(&g->g_control_mutex);
+}
+
+int guest_pause(struct guest *g)
+{
+	int error = begin(g);
+
+	if (error != 0)
+		return error;
+	if (g->g_pauses >= GUEST_MAX_PAUSES)
+		error = -EOVERFLOW;
+	else if (g->g_pauses == 0)
+		error = ask(g, WIRE_PAUSE);
+	if (error == 0)
+		g->g_pauses++;
+	end(g);
+	return error;
+}
+
+int guest_unpause(struct guest *g)
+{
+	int error = begin(g);
+
+	if (error != 0)
+		return error;
+	if (g->g_pauses == 0)
+		error = -EINVAL;
+	else if (g->g_pauses == 1)
+		error = ask(g, WIRE_UNPAUSE);
+	if (error == 0)
+		g->g_pauses--;
+	end(g);
+	return error;
+}
+
+void guest_control_close(struct guest *g)
+{
+	pthread_mutex_lock(&g->g_control_mutex);
+	if (g->g_control >= 0)
+		close(g->g_control);
+	g->g_control = -1;
+	pthread_mutex_unlock(&g->g_control_mutex);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Pausing: the main thread closes the gate, the vCPU thread comes out of the guest and parks.
+ *
+ * The vCPU thread says that it is inside before KVM looks at immediate_exit; who closes the gate sets
+ * immediate_exit before it looks whether the thread is inside.  So one of them sees the other: either
+ * KVM_RUN comes back at once, or the thread is sent a signal, which ends KVM_RUN.  A thread that sleeps
+ * in a fault comes out once that is served, if the signal does not get it out.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lib/sys.h"
+#include "lombard/loan.h"
+#include "vmm/vmm.h"
+
+#define KICK SIGUSR1
+
+/* The two ways to write a hypercall: their last byte tells which it was. */
+#define OUT_IMM_LEN 2	 /* e7 PORT */
+#define OUT_DX_LAST 0xef /* ef */
+#define OUT_DX_LEN 1
+
+/* Nothing to do: to be interrupted is all. */
+static void kicked(int signal)
+{
+	(void)signal;
+}
+
+int gate_init(struct vmm *vm, struct failure *f)
+{
+	struct sigaction sa = {.sa_handler = kicked, .sa_flags = SA_RESTART};
+	struct gate *g = &vm->gate;
+
+	pthread_mutex_init(&g->mutex, NULL);
+	pthread_cond_init(&g->opened, NULL);
+	g->told = SYS(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	if (g->told < 0 || SYS(sigaction(KICK, &sa, NULL)))
+		return failure_sys(f, -errno, "what pauses a guest can't be set up");
+	return 0;
+}
+
+/* An eventfd takes this many counts without complaint: nobody adds more than a few. */
+static void count_up(int fd)
+{
+	uint64_t one = 1;
+
+	(void)!write(fd, &one, sizeof(one));
+}
+
+static void set_immediate_exit(struct vmm *vm, uint8_t yes)
+{
+	__atomic_store_n(&vm->vcpu.run->immediate_exit, yes, __ATOMIC_SEQ_CST);
+}
+
+void gate_close(struct vmm *vm)
+{
+	struct gate *g = &vm->gate;
+
+	pthread_mutex_lock(&g->mutex);
+	set_immediate_exit(vm, 1);
+	atomic_store(&g->closed, true);
+	pthread_mutex_unlock(&g->mutex);
+	if (atomic_load(&g->inside))
+		pthread_kill(g->thread, KICK);
+	/* It may sleep for an event. */
+	count_up(WIRE_FD_EVENT);
+}
+
+void gate_open(struct vmm *vm)
+{
+	struct gate *g = &vm->gate;
+
+	pthread_mutex_lock(&g->mutex);
+	set_immediate_exit(vm, 0);
+	atomic_store(&g->closed, false);
+	pthread_cond_broadcast(&g->opened);
+	pthread_mutex_unlock(&g->mutex);
+}
+
+int gate_run(struct vmm *vm)
+{
+	struct gate *g = &vm->gate;
+	int ret;
+
+	atomic_store(&g->inside, true);
+	ret = ioctl(vm->vcpu.fd, KVM_RUN, 0) ? -errno : 0;
+	atomic_store(&g->inside, false);
+	if (atomic_load(&g->closed))
+		count_up(g->told);
+	return ret;
+}
+
+/* => mutex locked; state complete: KVM_RUN was interrupted, and by nothing else */
+static void park(struct gate *g)
+{
+	atomic_store(&g->parked, true);
+	count_up(g->told);
+	while (atomic_load(&g->closed))
+		pthread_cond_wait(&g->opened, &g->mutex);
+	atomic_store(&g->parked, false);
+}
+
+void gate_pass(struct vmm *vm)
+{
+	struct gate *g = &vm->gate;
+
+	pthread_mutex_lock(&g->mutex);
+	if (atomic_load(&g->closed))
+		park(g);
+	pthread_mutex_unlock(&g->mutex);
+}
+
+/* Where the `out` begins that ended before rip; rip itself if its code can't be read any more. */
+static uint64_t start_of_out(struct vmm *vm, uint64_t rip)
+{
+	const struct kvm_sregs *s = &vm->vcpu.run->s.regs.sregs;
+	const struct gmem_paging paging = {
+	    .cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer};
+	uint64_t end = s->cs.l ? rip : s->cs.base + rip;
+	uint8_t last;
+
+	if (gmem_copy_in(&vm->mem, &paging, &last, end - 1, 1))
+		return rip;
+	if (last == OUT_DX_LAST)
+		return rip - OUT_DX_LEN;
+	return last == LOMBARD_HYPERCALL_PORT ? rip - OUT_IMM_LEN : rip;
+}
+
+/*
+ * Some KVMs have moved rip behind the `out` when it exits, others do so at the next KVM_RUN, which
+ * has to be made first in any case: until then KVM may still change the state.
+ */
+static void take_back(struct vmm *vm, uint64_t rip_at_exit)
+{
+	struct kvm_regs regs;
+
+	if (ioctl(vm->vcpu.fd, KVM_RUN, 0) == 0 || ioctl(vm->vcpu.fd, KVM_GET_REGS, &regs))
+		return;
+	regs.rip = regs.rip != rip_at_exit ? rip_at_exit : start_of_out(vm, regs.rip);
+	(void)ioctl(vm->vcpu.fd, KVM_SET_REGS, &regs);
+}
+
+bool gate_put_off(struct vmm *vm)
+{
+	struct gate *g = &vm->gate;
+	bool closed;
+
+	pthread_mutex_lock(&g->mutex);
+	closed = atomic_load(&g->closed);
+	if (closed) {
+		take_back(vm, vm->vcpu.run->s.regs.regs.rip);
+		park(g);
+	}
+	pthread_mutex_unlock(&g->mutex);
+	return closed;
+}

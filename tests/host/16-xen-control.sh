@@ -1,0 +1,252 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Guests that are paused, whatever they are doing, and go on.
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+rounds=${HOST_ROUNDS:-12}
+
+state_of() {
+	local name state row
+	while read -r row; do
+		read -r _ name state _ <<<"$row"
+		[ "$name" != "$1" ] || say "$state"
+	done < <(lombard list)
+}
+
+# count_of FILE: the number in the last whole line that a counting guest has printed.
+count_of() {
+	local text rest
+	text=$(<"$1")
+	rest=${text##*probe: count }
+	[ "$rest" = "$text" ] || printf '%d' "${rest%%[!0-9]*}"
+}
+
+counts_beyond() { [ "$(count_of "$1")" -gt "$2" ]; }
+
+# Console output that was on its way when a guest was paused has arrived after this.
+stands() {
+	local before
+	pause 0.2
+	before=$(count_of "$console")
+	pause 0.5
+	equal "the count of a paused guest" "$(count_of "$console")" "$before"
+}
+
+goes_on() {
+	local before
+	before=$(count_of "$console")
+	until_true 10 counts_beyond "$console" "$before" || fail "it does not go on after $before"
+}
+
+test_pause() {
+	launch counter count
+	await "$console" "probe: count *"
+	equal "the state" "$(state_of counter)" running
+	expect 0 lombard pause counter
+	equal "the state" "$(state_of counter)" paused
+	equal "what pause prints" "$out" ""
+	stands
+	expect 0 lombard unpause "$domid"
+	equal "the state" "$(state_of counter)" running
+	goes_on
+	sound
+	expect 0 lombard stop counter
+}
+
+test_pauses_count() {
+	local n
+	launch counter count
+	await "$console" "probe: count *"
+	expect 0 lombard pause counter
+	expect 0 lombard pause counter
+	equal "what the second pause prints" "$out" "counter: paused 2 times"
+	expect 0 lombard unpause counter
+	equal "the state after one unpause" "$(state_of counter)" paused
+	stands
+	expect 0 lombard unpause counter
+	goes_on
+	expect 1 lombard unpause counter
+	says "counter is not paused" "$err"
+	for ((n = 0; n < 15; n++)); do
+		lombard pause counter counter counter counter counter counter counter counter \
+			counter counter counter counter counter counter counter counter counter >/dev/null ||
+			fail "pause $n"
+	done
+	expect 1 lombard pause counter
+	says "paused 255 times already" "$err"
+	equal "the state" "$(state_of counter)" paused
+	expect 0 lombard stop counter
+}
+
+test_who_can_not() {
+	expect 1 lombard pause nobody
+	says "no such guest" "$err"
+	expect 2 lombard pause
+	launch short hello
+	await_end short 0
+	expect 1 lombard pause short
+	says "short has ended" "$err"
+}
+
+# A sleeper whose time is over while it is paused wakes up at once afterwards, and not before.
+test_paused_in_poll() {
+	launch sleeper sleep "ms=$((600 * scale))"
+	await "$console" "probe: sleeping"
+	expect 0 lombard pause sleeper
+	pause "$((1 * scale))"
+	! has_line "$console" "probe: slept*" || fail "it woke up while it was paused"
+	expect 0 lombard unpause sleeper
+	await_end sleeper 0
+	await "$console" "probe: slept * us"
+}
+
+# Again and again, so that it is paused at any step of its sleep; it says itself if it woke too early.
+test_paused_often_in_poll() {
+	local n=0
+	launch sleeper sleep "ms=$((1500 * scale))"
+	await "$console" "probe: sleeping"
+	while lombard pause sleeper 2>/dev/null; do
+		n=$((n + 1))
+		lombard unpause sleeper || fail "it ended while it was paused"
+	done
+	say "$n times"
+	[ "$n" -gt 3 ] || fail "paused $n times only"
+	await_end sleeper 0
+	await "$console" "probe: slept * us"
+}
+
+# An event for a guest that is paused in its wait for it.
+test_event_while_paused() {
+	launch waiter borrow-verify tag=21 "seconds=$((1 * scale))"
+	pause 0.2
+	expect 0 lombard pause waiter
+	local waiter_console=$console
+	launch lender lend-wait tag=21 pages=32 write=1
+	await "$console" "probe: lent id=*"
+	pause 0.2
+	! has_line "$waiter_console" "probe: borrowed*" || fail "it borrowed while it was paused"
+	expect 0 lombard unpause waiter
+	await_end waiter 0
+	await "$waiter_console" "probe: verified * times"
+	stop_guests
+}
+
+calls_beyond() {
+	take_stats
+	[ "${stat[guest.$1.hypercalls]}" -gt "$2" ]
+}
+
+# A lender that overwrites what it lends, and its borrower, paused by turns in whatever they do.
+# The probes check all they read; that they go on is seen in their hypercalls.  (Names that no guest
+# had before: the account has those that ended, too.)
+test_paused_at_work() {
+	local n who before
+	launch owner lend-loop tag=22 pages=64 seconds=100
+	launch tenant borrow-loop tag=22 seconds=100
+	await "$console" "probe: borrowing"
+	for ((n = 0; n < rounds; n++)); do
+		for who in owner tenant; do
+			expect 0 lombard pause "$who"
+			take_stats
+			before=${stat[guest.$who.hypercalls]}
+			pause "0.0$((RANDOM % 9 + 1))"
+			take_stats
+			# One may have been under way.
+			[ "${stat[guest.$who.hypercalls]}" -le $((before + 1)) ] ||
+				fail "$who made hypercalls while it was paused"
+			sound
+			expect 0 lombard unpause "$who"
+		done
+	done
+	for who in owner tenant; do
+		take_stats
+		until_true 20 calls_beyond "$who" "${stat[guest.$who.hypercalls]}" || fail "$who does not go on"
+	done
+	equal "who lives" "$(guest_names)" $'owner\ntenant'
+	expect 0 lombard stop owner tenant
+}
+
+# The lender is paused while its borrower reads; what the borrower maps is still there afterwards.
+test_paused_lender_is_read() {
+	launch lender lend-wait tag=23 pages=32 write=1
+	await "$console" "probe: lent id=*"
+	expect 0 lombard pause lender
+	launch reader borrow-verify tag=23 "seconds=$((1 * scale))"
+	await_end reader 0
+	await "$console" "probe: verified * times"
+	# The host reads it, too, through a loan of its own.
+	expect 0 lombard dump lender -o "$work/dump"
+	expect 0 lombard unpause lender
+	stop_guests
+}
+
+test_killed_while_paused() {
+	launch counter count
+	await "$console" "probe: count *"
+	expect 0 lombard pause counter
+	kill -KILL "$vmm_pid"
+	await_end counter 126
+	says "counter: killed, status 126: its process " "$out"
+	expect 1 lombard unpause counter
+	says "counter has ended" "$err"
+}
+
+test_stopped_while_paused() {
+	launch counter count
+	expect 0 lombard pause counter
+	expect 0 lombard stop counter
+	says "counter: stopped, status 126" "$out"
+}
+
+# Its process does not run: whoever pauses it waits for a while, others do not, and then it is lost.
+test_process_that_hangs() {
+	local pid
+	launch frozen count
+	await "$console" "probe: count *"
+	kill -STOP "$vmm_pid"
+	"$bin/lombard" pause frozen >"$work/pause" 2>&1 &
+	pid=$!
+	pause 0.2
+	launch lively count
+	await "$console" "probe: count *"
+	expect 0 lombard pause lively
+	stands
+	alive "$pid" || fail "pause did not wait: $(<"$work/pause")"
+	until_true 20 gone "$pid" || fail "pause hangs"
+	says "frozen has ended" "$(<"$work/pause")"
+	await_end frozen 126
+	says "its process does not answer any more" "$out"
+	expect 0 lombard unpause lively
+	goes_on
+	expect 0 lombard stop lively
+}
+
+# The cell's end, kind or not, is the end of guests that are paused, too.
+test_core_ends() {
+	own_cell killed
+	launch counter count
+	expect 0 lombard pause counter
+	kill -KILL "$cell_pid"
+	wait "$cell_pid" 2>/dev/null
+	until_true 2 no_leftovers "$LOMBARD_TEST" || fail "left: $(leftovers "$LOMBARD_TEST")"
+	own_cell ended
+	launch counter count
+	expect 0 lombard pause counter
+	end_cell
+}
+
+test_client_killed() {
+	local client
+	rm -f "$work/count"
+	"$bin/lombard" run -n counter -m 8M "$probe" count >"$work/count" &
+	client=$!
+	await "$work/count" "probe: count *"
+	expect 0 lombard pause counter
+	kill -KILL "$client"
+	until_true 5 no_guests || fail "the guest outlives its client"
+}
+
+host_tests pause pauses_count who_can_not paused_in_poll paused_often_in_poll event_while_paused \
+	paused_at_work paused_lender_is_read killed_while_paused stopped_while_paused \
+	process_that_hangs core_ends client_killed
