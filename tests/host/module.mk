@@ -15,6 +15,14 @@ host/chanhost_LIBS  := $(LIBCHAN).a $(LIBCHAN_LIBS)
 $(B)/bin/host/chanhost: $(LIBCHAN).a
 $(B)/tests/host/chanhost.o: CPPFLAGS += -Ihv/chan
 
+# As Debian's tools are: with Debian's libraries, and without sanitizers, whatever VARIANT is.
+HOST_PROGS += host/xenprobe
+OBJS       += $(B)/xen/tests/host/xenprobe.o
+$(B)/bin/host/xenprobe: $(B)/xen/tests/host/xenprobe.o
+	$(SAY) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^ -lxenctrl -lxenevtchn -lxenforeignmemory
+
 .PHONY: check-host host-run
 check-host:
 	$(Q)$(MAKE) --no-print-directory VARIANT=$(HOST_VARIANT) host-run

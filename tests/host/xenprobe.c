@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * xenprobe: a program as Xen's tools are, linked to Debian's libraries, that says what it gets from
+ * them.  `lombard xen xenprobe WHAT [N]`:
+ *
+ *   version	what Xen this is, by libxenctrl
+ *   fork	the same in a child that has its parent's handles, and then in the parent
+ *   opens N	N handles of libxenctrl at once: how many descriptors before, with, and after them
+ *   churn N	N handles of libxenctrl, one after the other, each with a call
+ *   calls	calls until it is killed
+ *   events	an event from one handle to another
+ *   maps D N	N times: map pages 0x100.. of a domain, unmap them in different ways
+ *   view D N	map N pages from 0x100 on, once, and hold them until it is killed
+ *
+ * Exit status: 0, or 1 when a library failed, and which function, and its errno, are printed.
+ */
+#include <xenctrl.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <xenevtchn.h>
+#include <xenforeignmemory.h>
+
+#define PAGE 4096u
+#define FIRST_GFN 0x100u
+
+static int failed(const char *what)
+{
+	printf("%s: %s\n", what, strerror(errno));
+	return 1;
+}
+
+/* What is printed must be there when the program is killed. */
+static void wait_to_be_killed(void)
+{
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static unsigned descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	while (dir != NULL && readdir(dir) != NULL)
+		n++;
+	if (dir != NULL)
+		closedir(dir);
+	return n;
+}
+
+static int print_version(xc_interface *xc, const char *who)
+{
+	int version = xc_version(xc, XENVER_version, NULL);
+	xen_extraversion_t extra = "";
+	xen_capabilities_info_t caps = "";
+
+	if (version < 0 || xc_version(xc, XENVER_extraversion, extra) < 0 ||
+	    xc_version(xc, XENVER_capabilities, caps) < 0)
+		return failed("xc_version");
+	printf("%s: %d.%d%s, %s\n", who, version >> 16, version & 0xffff, extra, caps);
+	fflush(stdout);
+	return 0;
+}
+
+static int version(void)
+{
+	xc_interface *xc = xc_interface_open(NULL, NULL, 0);
+	int result;
+
+	if (xc == NULL)
+		return failed("xc_interface_open");
+	result = print_version(xc, "version");
+	xc_interface_close(xc);
+	return result;
+}
+
+static int in_child(xc_interface *xc)
+{
+	pid_t pid = fork();
+	int status = 1;
+
+	if (pid == 0)
+		_exit(print_version(xc, "child"));
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return failed("fork");
+	return status != 0;
+}
+
+static int forked(void)
+{
+	xc_interface *xc = xc_interface_open(NULL, NULL, 0);
+
+	if (xc == NULL)
+		return failed("xc_interface_open");
+	if (print_version(xc, "before") != 0 || in_child(xc) != 0 ||
+	    print_version(xc, "after") != 0)
+		return 1;
+	xc_interface_close(xc);
+	return 0;
+}
+
+static int opens(unsigned n)
+{
+	xc_interface **all = calloc(n, sizeof(*all));
+	unsigned before, with;
+
+	if (all == NULL)
+		return failed("calloc");
+	before = descriptors();
+	for (unsigned i = 0; i < n; i++) {
+		all[i] = xc_interface_open(NULL, NULL, 0);
+		if (all[i] == NULL || xc_version(all[i], XENVER_version, NULL) < 0)
+			return failed("xc_interface_open");
+	}
+	with = descriptors();
+	for (unsigned i = 0; i < n; i++)
+		xc_interface_close(all[i]);
+	printf("opens: %u descriptors for %u handles, %u left\n", with - before, n,
+	    descriptors() - before);
+	free(all);
+	return 0;
+}
+
+static int churn(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		xc_interface *xc = xc_interface_open(NULL, NULL, 0);
+
+		if (xc == NULL || xc_version(xc, XENVER_version, NULL) < 0)
+			return failed("xc_interface_open");
+		xc_interface_close(xc);
+	}
+	printf("churn: %u handles\n", n);
+	return 0;
+}
+
+static int calls(void)
+{
+	xc_interface *xc = xc_interface_open(NULL, NULL, 0);
+	xen_changeset_info_t text;
+
+	if (xc == NULL)
+		return failed("xc_interface_open");
+	puts("calls: go");
+	fflush(stdout);
+	while (xc_version(xc, XENVER_changeset, text) >= 0)
+		continue;
+	return failed("xc_version");
+}
+
+static int events(void)
+{
+	xenevtchn_handle *a = xenevtchn_open(NULL, 0), *b = xenevtchn_open(NULL, 0);
+	struct pollfd p = {.events = POLLIN};
+	int port, peer;
+
+	if (a == NULL || b == NULL)
+		return failed("xenevtchn_open");
+	port = xenevtchn_bind_unbound_port(a, 0);
+	peer = port < 0 ? -1 : xenevtchn_bind_interdomain(b, 0, (evtchn_port_t)port);
+	if (peer < 0)
+		return failed("bind");
+	/* A new channel is pending on the side that bound last. */
+	if (xenevtchn_pending(b) != peer || xenevtchn_unmask(b, (evtchn_port_t)peer) != 0)
+		return failed("the first event");
+	fcntl(xenevtchn_fd(a), F_SETFL, O_NONBLOCK);
+	if (xenevtchn_pending(a) != -1 || errno != EAGAIN)
+		return failed("an event that nobody sent");
+	if (xenevtchn_notify(b, (evtchn_port_t)peer) != 0)
+		return failed("xenevtchn_notify");
+	p.fd = xenevtchn_fd(a);
+	if (poll(&p, 1, 5000) != 1 || xenevtchn_pending(a) != port ||
+	    xenevtchn_unmask(a, (evtchn_port_t)port) != 0)
+		return failed("xenevtchn_pending");
+	printf("events: from %d to %d\n", peer, port);
+	xenevtchn_close(b);
+	xenevtchn_close(a);
+	return 0;
+}
+
+static void *map(xenforeignmemory_handle *h, uint32_t domid, size_t n)
+{
+	xen_pfn_t *gfns = calloc(n, sizeof(*gfns));
+	void *p;
+
+	for (size_t i = 0; gfns != NULL && i < n; i++)
+		gfns[i] = FIRST_GFN + i;
+	p = gfns != NULL ? xenforeignmemory_map(h, domid, PROT_READ, n, gfns, NULL) : NULL;
+	free(gfns);
+	return p;
+}
+
+static int maps(uint32_t domid, unsigned n)
+{
+	xenforeignmemory_handle *h = xenforeignmemory_open(NULL, 0);
+	uint64_t sum = 0;
+
+	if (h == NULL)
+		return failed("xenforeignmemory_open");
+	for (unsigned i = 0; i < n; i++) {
+		size_t pages = 1 + i % 20;
+		char *p = map(h, domid, pages);
+
+		if (p == NULL)
+			return failed("xenforeignmemory_map");
+		for (size_t j = 0; j < pages; j++)
+			sum += (uint8_t)p[j * PAGE];
+		/* As most of libxenctrl's users do it, and as they should. */
+		if ((i % 2 ? munmap(p, pages * PAGE) : xenforeignmemory_unmap(h, p, pages)) != 0)
+			return failed("unmap");
+	}
+	xenforeignmemory_close(h);
+	printf("maps: %u of domain %u, sum %llu\n", n, domid, (unsigned long long)sum);
+	return 0;
+}
+
+static int view(uint32_t domid, unsigned n)
+{
+	xenforeignmemory_handle *h = xenforeignmemory_open(NULL, 0);
+
+	if (h == NULL || map(h, domid, n) == NULL)
+		return failed("xenforeignmemory_map");
+	printf("view: %u pages\n", n);
+	wait_to_be_killed();
+	return 0;
+}
+
+static unsigned number(char **argv, int argc, int i)
+{
+	return i < argc ? (unsigned)strtoul(argv[i], NULL, 0) : 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	if (strcmp(what, "version") == 0)
+		return version();
+	if (strcmp(what, "fork") == 0)
+		return forked();
+	if (strcmp(what, "opens") == 0)
+		return opens(number(argv, argc, 2));
+	if (strcmp(what, "churn") == 0)
+		return churn(number(argv, argc, 2));
+	if (strcmp(what, "calls") == 0)
+		return calls();
+	if (strcmp(what, "events") == 0)
+		return events();
+	if (strcmp(what, "maps") == 0)
+		return maps(number(argv, argc, 2), number(argv, argc, 3));
+	if (strcmp(what, "view") == 0)
+		return view(number(argv, argc, 2), number(argv, argc, 3));
+	fprintf(stderr, "xenprobe: there is no '%s'\n", what);
+	return 2;
+}
