@@ -379,6 +379,19 @@ uint64_t uvm_map_next_start(struct uvm_map *map, uint64_t gfn)
 	return start;
 }
 
+uint64_t uvm_map_last_ram(struct uvm_map *map)
+{
+	struct uvm_entry *e;
+	uint64_t last = 0;
+
+	uvm_lock(&map->vm_lock);
+	RB_FOREACH (e, uvm_entrytree, &map->vm_entries)
+		if (e->me_flags & UVM_ENTRY_RAM)
+			last = e->me_end - 1;
+	uvm_unlock(&map->vm_lock);
+	return last;
+}
+
 void uvm_map_unlock(struct uvm_lookup *ul)
 {
 	if (ul->ul_entry->me_amap != NULL)

@@ -8,6 +8,7 @@
 #define NCALLS 64u
 
 static xen_handler *const handlers[NCALLS] = {
+    [__HYPERVISOR_memory_op] = xen_call_memory,
     [__HYPERVISOR_multicall] = xen_call_multicall,
     [__HYPERVISOR_xen_version] = xen_call_version,
     [__HYPERVISOR_sched_op] = xen_call_sched,

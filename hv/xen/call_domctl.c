@@ -19,6 +19,7 @@ static const struct row {
     [XEN_DOMCTL_scheduler_op] = {xen_domctl_scheduler_op, DOMCTL_RESULTS | DOMCTL_HOST},
     [XEN_DOMCTL_setdomainhandle] = {xen_domctl_setdomainhandle, 0},
     [XEN_DOMCTL_getvcpuaffinity] = {xen_domctl_getvcpuaffinity, DOMCTL_HOST},
+    [XEN_DOMCTL_mem_sharing_op] = {xen_domctl_mem_sharing, 0},
     [XEN_DOMCTL_gettscinfo] = {xen_domctl_gettscinfo, DOMCTL_RESULTS},
     [XEN_DOMCTL_settscinfo] = {xen_domctl_settscinfo, 0},
     [XEN_DOMCTL_setnodeaffinity] = {xen_domctl_setnodeaffinity, 0},

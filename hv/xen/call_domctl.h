@@ -38,4 +38,7 @@ xen_domctl_fn xen_domctl_setvcpuaffinity, xen_domctl_getvcpuaffinity;
 xen_domctl_fn xen_domctl_setnodeaffinity, xen_domctl_getnodeaffinity;
 xen_domctl_fn xen_domctl_scheduler_op;
 
+/* call_sharing.c */
+xen_domctl_fn xen_domctl_mem_sharing;
+
 #endif

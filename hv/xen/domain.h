@@ -21,6 +21,7 @@ struct xen_domain {
 	xen_domain_handle_t xd_handle; /* UUID: random, unless a tool sets another */
 	uint64_t xd_max_pages;	       /* what its tools let it have; RAM at the start */
 	uint64_t xd_shared_gfn;	       /* of the shared info page; UINT64_MAX: nowhere yet */
+	bool xd_sharing;	       /* tools may share its pages */
 	uint64_t xd_params[HVM_NR_PARAMS];
 	uint64_t xd_pool;		  /* bytes: what tools set for its page tables; no effect */
 	uint64_t xd_nodes;		  /* bit for each node; no effect */

@@ -16,12 +16,13 @@ $(B)/bin/host/chanhost: $(LIBCHAN).a
 $(B)/tests/host/chanhost.o: CPPFLAGS += -Ihv/chan
 
 # As Debian's tools are: with Debian's libraries, and without sanitizers, whatever VARIANT is.
-HOST_PROGS += host/xenprobe
-OBJS       += $(B)/xen/tests/host/xenprobe.o
-$(B)/bin/host/xenprobe: $(B)/xen/tests/host/xenprobe.o
+HOST_PROGS += host/xenprobe host/xenmem
+OBJS       += $(B)/xen/tests/host/xenprobe.o $(B)/xen/tests/host/xenmem.o
+$(B)/bin/host/xenprobe $(B)/bin/host/xenmem: $(B)/bin/host/%: $(B)/xen/tests/host/%.o
 	$(SAY) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^ -lxenctrl -lxenevtchn -lxenforeignmemory
+$(B)/xen/tests/host/xenmem.o: CPPFLAGS += -Iguest/probe
 
 .PHONY: check-host host-run
 check-host:
