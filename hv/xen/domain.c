@@ -113,12 +113,27 @@ static uint32_t activity_flags(struct guest *g)
 	return flags & XEN_DOMINF_running ? XEN_DOMINF_running : flags;
 }
 
+static uint64_t shared_pages(struct guest *g)
+{
+	struct uvm_map *map = guest_map_get(g);
+	uint64_t n = 0;
+
+	if (map != NULL) {
+		n = map->vm_shared;
+		uvm_world_enter();
+		uvm_map_rele(map);
+		uvm_world_leave();
+	}
+	return n;
+}
+
 static void guest_info(struct guest *g, struct xen_domctl_getdomaininfo *info)
 {
 	const struct xen_domain *xd = &g->g_xen;
 
 	info->domain = (domid_t)g->g_domid;
 	info->tot_pages = guest_frames(g);
+	info->shr_pages = shared_pages(g);
 	info->cpu_time = guest_cpu_ns(g);
 	info->flags = XEN_DOMINF_hvm_guest | XEN_DOMINF_hap | activity_flags(g);
 	info->nr_online_vcpus = g->g_vcpus;
