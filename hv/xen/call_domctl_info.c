@@ -53,8 +53,8 @@ int64_t xen_domctl_getvcpuinfo(struct xen_caller *c, struct guest *g, struct xen
 	/* Without a thread it does not run yet, or any more. */
 	(void)guest_vcpu(g, vi->vcpu, &v);
 	vi->online = 1;
-	vi->running = v.gv_running;
-	vi->blocked = v.gv_tid > 0 && !v.gv_running;
+	vi->running = v.gv_running && !guest_paused_p(g);
+	vi->blocked = v.gv_tid > 0 && !v.gv_running && !guest_paused_p(g);
 	vi->cpu_time = v.gv_cpu_ns;
 	vi->cpu = v.gv_cpu;
 	return 0;

@@ -95,19 +95,19 @@ static uint32_t state_flags(const struct guest *g)
 	case GUEST_STARTING:
 		return XEN_DOMINF_paused;
 	case GUEST_RUNNING:
-		return 0;
+		return guest_paused_p(g) ? XEN_DOMINF_paused : 0;
 	default:
 		return XEN_DOMINF_dying;
 	}
 }
 
-/* Running if one of its vCPUs is, else blocked, if nothing else is known. */
+/* Running if one of its vCPUs is, else blocked; a paused one sleeps for another reason. */
 static uint32_t activity_flags(struct guest *g)
 {
 	struct guest_vcpu v;
 	uint32_t flags = 0;
 
-	for (unsigned i = 0; i < g->g_vcpus; i++)
+	for (unsigned i = 0; i < g->g_vcpus && !guest_paused_p(g); i++)
 		if (guest_vcpu(g, i, &v))
 			flags |= v.gv_running ? XEN_DOMINF_running : XEN_DOMINF_blocked;
 	return flags & XEN_DOMINF_running ? XEN_DOMINF_running : flags;

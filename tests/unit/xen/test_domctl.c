@@ -109,6 +109,10 @@ Test(domctl, states_are_flags)
 	g->g_state = GUEST_STARTING;
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_getdomaininfo, g->g_domid, &op), 0);
 	cr_assert(op.u.getdomaininfo.flags & XEN_DOMINF_paused);
+	g->g_state = GUEST_RUNNING;
+	g->g_pauses = 1;
+	cr_assert_eq(fake_domctl(XEN_DOMCTL_getdomaininfo, g->g_domid, &op), 0);
+	cr_assert(op.u.getdomaininfo.flags & XEN_DOMINF_paused);
 	g->g_state = GUEST_STOPPING;
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_getdomaininfo, g->g_domid, &op), 0);
 	cr_assert(op.u.getdomaininfo.flags & XEN_DOMINF_dying);
