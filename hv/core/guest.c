@@ -200,6 +200,15 @@ static void keep_counters(struct guest *g)
 		g->g_last.gl_broken[i] = ms->ms_broken[i];
 }
 
+/* Somebody wired a page that it granted, and nobody knows what it maps now. */
+static void grants_broken(struct grant_domain *gd)
+{
+	struct guest *g = (struct guest *)((char *)gd - offsetof(struct guest, g_grants));
+
+	guest_end_with(g, GUEST_END_ERROR, 125,
+	    "%s (domain %u) could not map a page that it has granted", g->g_name, g->g_domid);
+}
+
 /* Settle the loans of a guest without process, and free its memory. */
 static void settle(struct guest *g)
 {
@@ -225,6 +234,7 @@ static void clean_up(struct guest *g)
 {
 	channel_guest_gone(g);
 	guest_control_close(g);
+	grant_domain_gone(&g->g_grants);
 	if (!g->g_program) {
 		evtchn_set_shared(&g->g_events, NULL);
 		evtchn_domain_remove(&g->g_events);
@@ -314,6 +324,7 @@ static struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 	g->g_window_pages = cfg->window_pages;
 	g->g_vcpus = cfg->vcpus;
 	g->g_program = program;
+	g->g_grants.gd_broken = grants_broken;
 	snprintf(g->g_image, sizeof(g->g_image), "%s", cfg->image_path);
 	snprintf(g->g_cmdline, sizeof(g->g_cmdline), "%s", cfg->cmdline);
 	snprintf(g->g_console, sizeof(g->g_console), "%s",
@@ -400,6 +411,7 @@ static void give_up(struct guest *g, bool has_events)
 	reap(g);
 	if (has_events)
 		evtchn_domain_remove(&g->g_events);
+	grant_domain_gone(&g->g_grants);
 	if (g->g_map != NULL)
 		settle(g);
 	guest_delist(g);
@@ -432,6 +444,9 @@ int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failu
 	}
 	if (error == 0)
 		error = guest_handshake(g, f);
+	/* Its pages can be wired from now on. */
+	if (error == 0 && grant_domain_add(&g->g_grants, g->g_domid, g->g_map) != 0)
+		error = failure_set(f, -ENOMEM, "out of memory for grants");
 	/* The list's reference is the one we were born with; the caller gets another. */
 	atomic_fetch_add(&g->g_refs, 1);
 	if (error == 0)

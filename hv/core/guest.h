@@ -22,6 +22,7 @@
 #include "uvm/uvm_ledger.h"
 #include "xen/domain.h"
 #include "xen/evtchn.h"
+#include "xen/grant.h"
 
 /* Guest-physical page where the window area begins: 4 GiB. */
 #define GUEST_WINDOW_GFN 0x100000u
@@ -99,6 +100,7 @@ struct guest {
 	struct remote_pmap g_pmap;
 	struct uvm_page *g_shared_info;	 /* wired */
 	struct evtchn_domain g_events;	 /* not of host programs */
+	struct grant_domain g_grants;	 /* likewise */
 	struct channel_owner g_channels; /* see channel.h */
 	_Atomic uint64_t g_hypercalls;
 	struct xen_domain g_xen; /* not of host programs */

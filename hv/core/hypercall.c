@@ -195,6 +195,13 @@ static int64_t map_shared_info(struct guest *g, uint64_t gfn)
 	return error;
 }
 
+static struct answer call_grant(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
+{
+	int error = grant_op(&g->g_grants, cmd, arg, len);
+
+	return (struct answer){.value = error, .copy_back = error == 0};
+}
+
 static struct answer call_memory(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
 {
 	struct xen_add_to_physmap op;
@@ -206,6 +213,8 @@ static struct answer call_memory(struct guest *g, uint32_t cmd, void *arg, uint3
 	memcpy(&op, arg, sizeof(op));
 	if (op.domid != DOMID_SELF && op.domid != g->g_domid)
 		return (struct answer){.value = -EPERM};
+	if (op.space == XENMAPSPACE_grant_table)
+		return (struct answer){.value = grant_show_frame(&g->g_grants, op.idx, op.gpfn)};
 	if (op.space != XENMAPSPACE_shared_info)
 		return (struct answer){.value = -ENOSYS};
 	if (op.idx != 0)
@@ -245,6 +254,8 @@ static struct answer call(struct guest *g, const struct wire_hypercall *req, voi
 		return call_evtchn(g, req->cmd, arg, req->arg_len);
 	case __HYPERVISOR_hvm_op:
 		return call_hvm(g, req->cmd, arg, req->arg_len);
+	case __HYPERVISOR_grant_table_op:
+		return call_grant(g, req->cmd, arg, req->arg_len);
 	case __HYPERVISOR_memory_op:
 		return call_memory(g, req->cmd, arg, req->arg_len);
 	default:

@@ -102,8 +102,9 @@ struct xenwire_request {
 		} resource;
 		/*
 		 * GRANT_MAP: reply.value: the map's number; all pages or none.  When the map ends, the
-		 * byte at offset (in the whole map) becomes 0, and an event is sent by the client's
-		 * port, as xengnttab_map_grant_ref_notify says
+		 * byte at offset (in these pages) becomes 0, and an event is sent by the client's port,
+		 * as xengnttab_map_grant_ref_notify says.  With more neither may be given.  -EMFILE: the
+		 * pages lie in more than XENWIRE_MAX_FDS memfds
 		 */
 		struct {
 			uint32_t prot;

@@ -58,6 +58,9 @@ void uvm_arena_rele(struct uvm_arena *ua);
  * Inside, too.
  */
 void *uvm_arena_kva(struct uvm_arena *ua, uint64_t frame);
+
+/* uvm_arena_page: the page of a frame: it changes only when the writer breaks a loan.  Inside, too. */
+struct uvm_page *uvm_arena_page(struct uvm_arena *ua, uint64_t frame);
 uint64_t uvm_arena_frames(const struct uvm_arena *ua);
 
 /*

@@ -58,9 +58,6 @@ static inline uint64_t arena_frame_pages(const struct uvm_arena *ua)
 	return ua->ua_object.uo_store->st_frame_pages;
 }
 
-/* => inside.  The page of a frame: it changes only when the writer breaks a loan. */
-struct uvm_page *uvm_arena_page(struct uvm_arena *ua, uint64_t frame);
-
 /* => inside.  Un-protect those of the writer's frames [first, first + n) that are not sealed. */
 void uvm_arena_unprotect(struct uvm_arena *ua, uint64_t first, uint64_t n);
 

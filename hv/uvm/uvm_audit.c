@@ -113,6 +113,8 @@ static void walk_map(struct uvm_account *ac, struct uvm_map *map)
 				shared += check_slot(ac, map, e, i);
 		if (e->me_kind == UVM_ENTRY_ARENA)
 			check_view(ac, map, e);
+		if (e->me_kind == UVM_ENTRY_MAPIN)
+			map->vm_frames.fr_borrowed += n;
 		if (e->me_loans == NULL)
 			continue;
 		see_loans(e->me_loans, n,

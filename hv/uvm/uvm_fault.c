@@ -282,15 +282,18 @@ static int fault_once(struct uvm_map *map, uint64_t gfn, enum uvm_access access)
 	struct fault fl = {.fl_map = map, .fl_gfn = gfn, .fl_bank = NO_BANK};
 	struct uvm_lookup ul;
 	struct uvm_amap *am;
+	bool forbidden;
 	int error = uvm_map_lookup(map, gfn, &ul);
 
 	if (error != 0)
 		return error;
 	fl.fl_entry = ul.ul_entry;
 	fl.fl_slot = gfn - ul.ul_entry->me_start;
-	if (ul.ul_entry->me_kind == UVM_ENTRY_WINDOW) {
+	if (ul.ul_entry->me_kind == UVM_ENTRY_WINDOW || ul.ul_entry->me_kind == UVM_ENTRY_MAPIN) {
+		forbidden = ul.ul_entry->me_kind == UVM_ENTRY_WINDOW ||
+			    (ul.ul_entry->me_flags & UVM_ENTRY_READONLY) != 0;
 		uvm_map_unlock(&ul);
-		if (access == UVM_ACCESS_WRITE)
+		if (forbidden && access == UVM_ACCESS_WRITE)
 			return -EACCES;
 		map->vm_pmap->pm_ops->pmo_wake(map->vm_pmap, gfn);
 		return 0;

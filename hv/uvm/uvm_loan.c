@@ -264,8 +264,8 @@ static int lend_page(struct lending *ln, struct uvm_lookup *ul)
 	struct uvm_anon *an;
 	int error;
 
-	/* What lies in an arena can be sealed, not lent. */
-	if (e->me_kind == UVM_ENTRY_ARENA)
+	/* What lies in an arena can be sealed, not lent; what is others' is theirs to lend. */
+	if (e->me_kind == UVM_ENTRY_ARENA || e->me_kind == UVM_ENTRY_MAPIN)
 		return -EINVAL;
 	if (e->me_kind == UVM_ENTRY_WINDOW) {
 		/* There is no anon that a copy could go to: the window's holder may only look. */

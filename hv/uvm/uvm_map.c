@@ -302,7 +302,7 @@ void uvm_map_remove(struct uvm_map *map, struct uvm_entry *e)
 		uvm_unloan(e->me_loans, n, UVM_LOAN_TOPAGE);
 	else if (e->me_kind == UVM_ENTRY_ARENA)
 		uvm_arena_entry_gone(e);
-	else
+	else if (e->me_kind == UVM_ENTRY_MEMORY)
 		empty_amap(map, e);
 	/* Anons of a borrow that failed before they reached the amap. */
 	if (e->me_kind == UVM_ENTRY_MEMORY && e->me_loans != NULL)

@@ -4,8 +4,8 @@
 /*
  * Guest maps: what is where in a guest's physical address space.  gfns and counts are 4 KiB pages.
  *
- * An entry is memory (an amap over an optional object), a window (pages of a loan, read-only), or a
- * view of an arena (uvm_arena.h).
+ * An entry is memory (an amap over an optional object), a window (pages of a loan, read-only), a
+ * view of an arena (uvm_arena.h), or a page of somebody else, live (uvm_mapin.h).
  * A page of a memory entry is looked for in the anon layer first, then in the object, else it is
  * zero-fill.  Memory that the guest touched and the core has not looked at yet ("unlearned") has
  * no anon although its home page in the store is resident; uvm_map_learn_page finds that out.
@@ -40,13 +40,20 @@ union uvm_loaned {
 	struct uvm_anon *anon;
 };
 
-enum uvm_entry_kind { UVM_ENTRY_MEMORY = 1, UVM_ENTRY_WINDOW, UVM_ENTRY_ARENA };
+enum uvm_entry_kind {
+	UVM_ENTRY_MEMORY = 1,
+	UVM_ENTRY_WINDOW,
+	UVM_ENTRY_ARENA,
+	UVM_ENTRY_MAPIN, /* uvm_mapin.h */
+};
 
 /* me_flags */
 #define UVM_ENTRY_RAM 0x1u	/* pages without anon may be unlearned memory of the guest */
 #define UVM_ENTRY_BUSY 0x2u	/* being mapped or unmapped: not to be used or removed */
 #define UVM_ENTRY_BORROWED 0x4u /* a window, or copy-on-write memory borrowed by a loan */
 #define UVM_ENTRY_VIEW 0x8u	/* of an arena */
+#define UVM_ENTRY_LIVE 0x10u	/* a page of somebody else who goes on using it: MAPIN */
+#define UVM_ENTRY_READONLY 0x20u /* MAPIN: the guest may not write there */
 
 struct uvm_entry {
 	RB_ENTRY(uvm_entry) me_tree;
@@ -157,7 +164,7 @@ int uvm_map_show(struct uvm_map *map, const struct pmap_extent *ext);
  * uvm_map_claim: find the entry that starts at gfn and make it busy, so that the caller can take
  * it down: map nothing in its place, then uvm_map_remove.
  * => -ENOENT: none starts there; -EBUSY: busy already (being mapped or removed)
- * => only entries with the flag (BORROWED or VIEW) can be claimed, others are -EINVAL; with wired
+ * => only entries with the flag (BORROWED, VIEW, LIVE) can be claimed, others are -EINVAL; with wired
  *    pages -EBUSY
  */
 int uvm_map_claim(struct uvm_map *map, uint64_t gfn, unsigned flag, struct uvm_entry **ep);

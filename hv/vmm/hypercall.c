@@ -71,6 +71,15 @@ static const uint16_t hvm_sizes[] = {
     [HVMOP_get_param] = sizeof(struct xen_hvm_param),
 };
 
+static const uint16_t grant_sizes[] = {
+    [GNTTABOP_map_grant_ref] = sizeof(struct gnttab_map_grant_ref),
+    [GNTTABOP_unmap_grant_ref] = sizeof(struct gnttab_unmap_grant_ref),
+    [GNTTABOP_copy] = sizeof(struct gnttab_copy),
+    [GNTTABOP_query_size] = sizeof(struct gnttab_query_size),
+    [GNTTABOP_set_version] = sizeof(struct gnttab_set_version),
+    [GNTTABOP_get_version] = sizeof(struct gnttab_get_version),
+};
+
 /* Hypercalls of the form op(cmd, pointer to a structure) that the core answers. */
 static const struct forwarded {
 	uint64_t nr;
@@ -130,6 +139,24 @@ static int64_t forward_op(struct vmm *vm, const struct hypercall *h)
 		return forward(vm, h, fw->sizes[h->arg[0]]);
 	}
 	return -ENOSYS;
+}
+
+/* op(cmd, array, count): each element has its own status, and goes its own way to the core. */
+static int64_t grant_op(struct vmm *vm, const struct hypercall *h)
+{
+	struct hypercall one = *h;
+	uint32_t size = h->arg[0] < sizeof(grant_sizes) / sizeof(grant_sizes[0])
+			    ? grant_sizes[h->arg[0]]
+			    : 0;
+	int64_t ret = 0;
+
+	if (size == 0)
+		return -ENOSYS;
+	for (uint32_t n = (uint32_t)h->arg[2]; ret == 0 && n > 0; n--) {
+		ret = forward(vm, &one, size);
+		one.arg[1] += size;
+	}
+	return ret;
 }
 
 static int64_t version_extra(struct vmm *vm, const struct hypercall *h)
@@ -224,6 +251,9 @@ bool hypercall_do(struct vmm *vm, const struct hypercall *h, int64_t *ret, struc
 		return false;
 	case __HYPERVISOR_xen_version:
 		*ret = version_op(vm, h);
+		return false;
+	case __HYPERVISOR_grant_table_op:
+		*ret = grant_op(vm, h);
 		return false;
 	case LOMBARD_HYPERCALL_guest_op:
 		*ret = guest_op(vm, h);

@@ -16,6 +16,7 @@ static xen_handler *const handlers[NCALLS] = {
     [__HYPERVISOR_sysctl] = xen_call_sysctl,
     [__HYPERVISOR_domctl] = xen_call_domctl,
     [__HYPERVISOR_event_channel_op] = xen_call_event_channel,
+    [__HYPERVISOR_grant_table_op] = xen_call_grant_table,
 };
 
 int64_t xen_call(struct xen_caller *c, uint64_t nr, const uint64_t arg[5])

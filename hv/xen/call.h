@@ -47,6 +47,6 @@ int64_t xen_call(struct xen_caller *c, uint64_t nr, const uint64_t arg[5]);
 typedef int64_t xen_handler(struct xen_caller *c, const uint64_t arg[5]);
 xen_handler xen_call_version, xen_call_multicall, xen_call_memory, xen_call_domctl, xen_call_sysctl;
 xen_handler xen_call_hvm, xen_call_sched;
-xen_handler xen_call_event_channel;
+xen_handler xen_call_event_channel, xen_call_grant_table;
 
 #endif

@@ -18,6 +18,8 @@ static const struct xen_client_kind *const kinds[] = {
     &xen_call_kind,
     &xen_foreign_kind,
     &xen_evtchn_kind,
+    &xen_gnttab_kind,
+    &xen_gntshr_kind,
 };
 
 int xen_client_open(const char *kind, int connection, struct xen_client **cp, int *fd)

@@ -69,7 +69,8 @@ struct xen_client {
 	void *xc_data; /* the kind's own */
 };
 
-extern const struct xen_client_kind xen_call_kind, xen_foreign_kind, xen_evtchn_kind;
+extern const struct xen_client_kind xen_call_kind, xen_foreign_kind, xen_evtchn_kind,
+    xen_gnttab_kind, xen_gntshr_kind;
 
 /*
  * xen_client_open: a client of this kind, on a connection that stays the caller's.

@@ -97,29 +97,6 @@ static void end_map(struct foreigns *fs, struct foreign *fo)
 	free(fo);
 }
 
-bool xen_foreign_place(
-    struct xen_reply *rep, struct xenwire_page *where, struct uvm_page *pg, bool write)
-{
-	struct memfd_store *ms;
-	unsigned i = 0;
-	int fd;
-
-	*where = (struct xenwire_page){.fd = XENWIRE_ZERO};
-	if (uvm_zero_page_p(pg))
-		return true;
-	ms = memfd_store_of(pg->pg_store);
-	fd = write ? ms->ms_fd : ms->ms_ro_fd;
-	while (i < rep->nfds && rep->fds[i] != fd)
-		i++;
-	if (i == XENWIRE_MAX_FDS)
-		return false;
-	if (i == rep->nfds)
-		rep->fds[rep->nfds++] = fd;
-	where->fd = i;
-	where->index = pg->pg_index;
-	return true;
-}
-
 static void end_hostmap(void *arg)
 {
 	uvm_world_enter();
@@ -239,6 +216,8 @@ static void foreign_close(struct xen_client *c)
 static const struct xen_client_op ops[] = {
     {XENWIRE_FOREIGN_MAP, sizeof(uint64_t), do_map},
     {XENWIRE_FOREIGN_UNMAP, 0, do_unmap},
+    {XENWIRE_RESOURCE_SIZE, 0, xen_resource_size},
+    {XENWIRE_RESOURCE_MAP, 0, xen_resource_map},
     {0, 0, NULL},
 };
 

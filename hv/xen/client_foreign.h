@@ -25,4 +25,7 @@ struct uvm_page;
 bool xen_foreign_place(
     struct xen_reply *rep, struct xenwire_page *where, struct uvm_page *pg, bool write);
 
+/* The requests for resources: client_resource.c. */
+xen_request_fn xen_resource_size, xen_resource_map;
+
 #endif
