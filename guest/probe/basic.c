@@ -3,6 +3,9 @@
 #include "probe.h"
 #include "../lib/start.h"
 
+#include <xen/hvm/hvm_op.h>
+#include <xen/hvm/params.h>
+
 static void hello(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
@@ -165,6 +168,36 @@ static void memory(int argc, char **argv)
 		fail(4, "freed memory is in pieces or not zero: %p", (void *)p);
 }
 
+static int64_t hvm_op(unsigned int cmd, domid_t domid, uint32_t index, uint64_t *value)
+{
+	struct xen_hvm_param arg = {.domid = domid, .index = index, .value = *value};
+	int64_t err = hypercall(__HYPERVISOR_hvm_op, cmd, (uint64_t)&arg, 0, 0, 0);
+
+	*value = arg.value;
+	return err;
+}
+
+/* Wait until a tool has set a parameter of ours; what is not ours to do is refused. */
+static void hvm_param(int argc, char **argv)
+{
+	uint32_t index = (uint32_t)arg_need(argc, argv, "index");
+	uint64_t want = arg_need(argc, argv, "value"), value = 0, end = time_after(PATIENCE);
+
+	expect(1, "set", hvm_op(HVMOP_set_param, DOMID_SELF, index, &want), -XEN_EPERM);
+	expect(2, "another's", hvm_op(HVMOP_get_param, 30000, index, &value), -XEN_EPERM);
+	expect(3, "secret", hvm_op(HVMOP_get_param, DOMID_SELF, HVM_PARAM_IDENT_PT, &value),
+	    -XEN_EPERM);
+	expect(4, "no such", hvm_op(HVMOP_get_param, DOMID_SELF, 4711, &value), -XEN_EINVAL);
+	expect(
+	    5, "no such operation", hvm_op(HVMOP_altp2m, DOMID_SELF, index, &value), -XEN_ENOSYS);
+	puts("probe: waiting for a parameter");
+	while (value != want && time_ns() < end) {
+		expect(6, "get", hvm_op(HVMOP_get_param, DOMID_SELF, index, &value), 0);
+		time_sleep(SECOND / 100);
+	}
+	expect(7, "the parameter", (int64_t)value, (int64_t)want);
+}
+
 const struct test tests_basic[] = {
     {"hello", hello},
     {"exit", exit_with},
@@ -181,5 +214,6 @@ const struct test tests_basic[] = {
     {"poll-timeout", poll_timeout},
     {"event-loopback", event_loopback},
     {"memory", memory},
+    {"hvm-param", hvm_param},
 };
 const size_t nr_tests_basic = ARRAY_SIZE(tests_basic);

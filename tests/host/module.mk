@@ -16,12 +16,13 @@ $(B)/bin/host/chanhost: $(LIBCHAN).a
 $(B)/tests/host/chanhost.o: CPPFLAGS += -Ihv/chan
 
 # As Debian's tools are: with Debian's libraries, and without sanitizers, whatever VARIANT is.
-HOST_PROGS += host/xenprobe host/xenmem
-OBJS       += $(B)/xen/tests/host/xenprobe.o $(B)/xen/tests/host/xenmem.o
-$(B)/bin/host/xenprobe $(B)/bin/host/xenmem: $(B)/bin/host/%: $(B)/xen/tests/host/%.o
+HOST_XEN_PROGS := host/xenprobe host/xenmem host/xeninfo
+HOST_PROGS += $(HOST_XEN_PROGS)
+OBJS       += $(HOST_XEN_PROGS:%=$(B)/xen/tests/%.o)
+$(HOST_XEN_PROGS:%=$(B)/bin/%): $(B)/bin/%: $(B)/xen/tests/%.o
 	$(SAY) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) -o $@ $^ -lxenctrl -lxenevtchn -lxenforeignmemory
+	$(Q)$(CC) -Wl,--as-needed -o $@ $^ -lxenctrl -lxenguest -lxenevtchn -lxenforeignmemory
 $(B)/xen/tests/host/xenmem.o: CPPFLAGS += -Iguest/probe
 
 .PHONY: check-host host-run
