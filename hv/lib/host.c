@@ -84,9 +84,10 @@ unsigned host_nodes(void)
 
 static uint32_t node_of(unsigned cpu)
 {
+	const unsigned n = host_nodes();
 	char path[96];
 
-	for (unsigned node = 0; node < host_nodes(); node++) {
+	for (unsigned node = 0; node < n; node++) {
 		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/node%u", cpu, node);
 		if (access(path, F_OK) == 0)
 			return node;
@@ -95,7 +96,7 @@ static uint32_t node_of(unsigned cpu)
 }
 
 /* CPU 0 of many machines can't be taken offline, and has no such file. */
-static bool online_p(unsigned cpu)
+bool host_cpu_online(unsigned cpu)
 {
 	uint64_t online;
 
@@ -108,7 +109,6 @@ static bool online_p(unsigned cpu)
 
 void host_cpu(unsigned cpu, struct host_cpu *hc)
 {
-	hc->hc_online = online_p(cpu);
 	hc->hc_core = number_or_unknown(open_file(TOPOLOGY "core_id", cpu));
 	hc->hc_socket = number_or_unknown(open_file(TOPOLOGY "physical_package_id", cpu));
 	hc->hc_node = node_of(cpu);
@@ -132,6 +132,19 @@ uint32_t host_distance(unsigned from, unsigned to)
 	if (file != NULL)
 		fclose(file);
 	return ok ? distance : HOST_UNKNOWN;
+}
+
+bool host_pci_node(unsigned segment, unsigned bus, unsigned devfn, uint32_t *node)
+{
+	FILE *file = open_file("/sys/bus/pci/devices/%04x:%02x:%02x.%x/numa_node", segment, bus,
+	    devfn >> 3, devfn & 7);
+	int value;
+
+	if (file == NULL)
+		return false;
+	*node = fscanf(file, "%d", &value) == 1 && value >= 0 ? (uint32_t)value : HOST_UNKNOWN;
+	fclose(file);
+	return true;
 }
 
 uint32_t host_khz(void)

@@ -14,13 +14,13 @@
 #define HOST_MAX_NODES 64u
 
 struct host_cpu {
-	bool hc_online;
 	uint32_t hc_core, hc_socket, hc_node; /* HOST_UNKNOWN */
 };
 
 /* host_cpus: how many CPUs are possible, their numbers being 0 on; at least 1, at most HOST_MAX_CPUS
  */
 unsigned host_cpus(void);
+bool host_cpu_online(unsigned cpu);
 void host_cpu(unsigned cpu, struct host_cpu *hc);
 
 /* host_threads: SMT siblings of CPU 0, itself included.  host_nodes: NUMA nodes. */
@@ -29,6 +29,12 @@ unsigned host_nodes(void);
 
 /* Distance between two nodes, 10 being none. */
 uint32_t host_distance(unsigned from, unsigned to);
+
+/*
+ * host_pci_node: the node of a PCI device, HOST_UNKNOWN if it belongs to none.
+ * => false: there is no such device
+ */
+bool host_pci_node(unsigned segment, unsigned bus, unsigned devfn, uint32_t *node);
 
 /* The clock of CPU 0. */
 uint32_t host_khz(void);

@@ -23,7 +23,7 @@ static const struct row {
     [XEN_DOMCTL_gettscinfo] = {xen_domctl_gettscinfo, DOMCTL_RESULTS},
     [XEN_DOMCTL_settscinfo] = {xen_domctl_settscinfo, 0},
     [XEN_DOMCTL_setnodeaffinity] = {xen_domctl_setnodeaffinity, 0},
-    [XEN_DOMCTL_getnodeaffinity] = {xen_domctl_getnodeaffinity, 0},
+    [XEN_DOMCTL_getnodeaffinity] = {xen_domctl_getnodeaffinity, DOMCTL_HOST},
     [XEN_DOMCTL_get_cpu_policy] = {xen_domctl_get_cpu_policy, DOMCTL_RESULTS},
     [XEN_DOMCTL_set_cpu_policy] = {xen_domctl_set_cpu_policy, DOMCTL_RESULTS | DOMCTL_FAILURE},
     [XEN_DOMCTL_get_paging_mempool_size] = {xen_domctl_get_mempool, DOMCTL_RESULTS},

@@ -28,12 +28,8 @@ int64_t xen_domctl_getdomaininfo(struct xen_caller *c, struct guest *g, struct x
 static int64_t host_vcpu(struct xen_domctl_getvcpuinfo *vi)
 {
 	uint64_t busy, idle;
-	struct host_cpu hc;
-
-	host_cpu(vi->vcpu, &hc);
 	host_cpu_times(vi->vcpu, &busy, &idle);
-	vi->online = hc.hc_online;
-	vi->running = hc.hc_online;
+	vi->online = vi->running = host_cpu_online(vi->vcpu);
 	vi->blocked = 0;
 	vi->cpu_time = busy;
 	vi->cpu = vi->vcpu;

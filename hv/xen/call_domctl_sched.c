@@ -33,14 +33,12 @@ static int nice_of(uint16_t weight)
 
 void xen_online_cpus(cpu_set_t *cpus)
 {
-	struct host_cpu hc;
+	const unsigned n = host_cpus();
 
 	CPU_ZERO(cpus);
-	for (unsigned i = 0; i < host_cpus(); i++) {
-		host_cpu(i, &hc);
-		if (hc.hc_online)
+	for (unsigned i = 0; i < n; i++)
+		if (host_cpu_online(i))
 			CPU_SET(i, cpus);
-	}
 }
 
 /* Where a vCPU may run: hard affinity counts for Linux, too; soft affinity it does not know. */
@@ -190,10 +188,16 @@ int64_t xen_domctl_getvcpuaffinity(struct xen_caller *c, struct guest *g, struct
 	return error;
 }
 
-int64_t xen_domctl_setnodeaffinity(struct xen_caller *c, struct guest *g, struct xen_domctl *op)
+uint64_t xen_online_nodes(void)
 {
 	const unsigned n = host_nodes();
-	uint64_t nodes, online = n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
+
+	return n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
+}
+
+int64_t xen_domctl_setnodeaffinity(struct xen_caller *c, struct guest *g, struct xen_domctl *op)
+{
+	uint64_t nodes, online = xen_online_nodes();
 	int error = xen_nodes_in(c, &op->u.nodeaffinity.nodemap, &nodes);
 
 	if (error == 0 && (nodes & online) == 0)
@@ -208,11 +212,13 @@ int64_t xen_domctl_setnodeaffinity(struct xen_caller *c, struct guest *g, struct
 
 int64_t xen_domctl_getnodeaffinity(struct xen_caller *c, struct guest *g, struct xen_domctl *op)
 {
-	uint64_t nodes;
+	uint64_t nodes = xen_online_nodes();
 
-	pthread_mutex_lock(&g->g_mutex);
-	nodes = g->g_xen.xd_nodes;
-	pthread_mutex_unlock(&g->g_mutex);
+	if (g != NULL) {
+		pthread_mutex_lock(&g->g_mutex);
+		nodes = g->g_xen.xd_nodes;
+		pthread_mutex_unlock(&g->g_mutex);
+	}
 	return xen_nodes_out(c, &op->u.nodeaffinity.nodemap, nodes);
 }
 

@@ -18,6 +18,7 @@ static xen_sysctl_fn *const calls[] = {
     [XEN_SYSCTL_numainfo] = xen_sysctl_numainfo,
     [XEN_SYSCTL_cpupool_op] = xen_sysctl_cpupool_op,
     [XEN_SYSCTL_scheduler_op] = xen_sysctl_scheduler_op,
+    [XEN_SYSCTL_pcitopoinfo] = xen_sysctl_pcitopoinfo,
     [XEN_SYSCTL_get_cpu_featureset] = xen_sysctl_featureset,
     [XEN_SYSCTL_get_cpu_policy] = xen_sysctl_cpu_policy,
 };

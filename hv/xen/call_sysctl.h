@@ -21,7 +21,7 @@ xen_sysctl_fn xen_sysctl_scheduler_op;
 
 /* call_sysctl_host.c */
 xen_sysctl_fn xen_sysctl_physinfo, xen_sysctl_getcpuinfo, xen_sysctl_availheap;
-xen_sysctl_fn xen_sysctl_cputopoinfo, xen_sysctl_numainfo;
+xen_sysctl_fn xen_sysctl_cputopoinfo, xen_sysctl_numainfo, xen_sysctl_pcitopoinfo;
 
 /* call_sysctl_cpu.c */
 xen_sysctl_fn xen_sysctl_featureset, xen_sysctl_cpu_policy;

@@ -11,28 +11,25 @@
 
 #define PAGE_SHIFT 12
 
-static unsigned count_online(void)
+static unsigned count_online(unsigned ncpus)
 {
-	struct host_cpu hc;
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < host_cpus(); i++) {
-		host_cpu(i, &hc);
-		n += hc.hc_online;
-	}
+	for (unsigned i = 0; i < ncpus; i++)
+		n += host_cpu_online(i);
 	return n;
 }
 
-static unsigned count_cores(unsigned threads)
+/* Cores of the first CPU's socket. */
+static unsigned count_cores(unsigned ncpus, unsigned threads)
 {
-	unsigned n = 0, socket = HOST_UNKNOWN;
-	struct host_cpu hc;
+	struct host_cpu first, hc;
+	unsigned n = 0;
 
-	for (unsigned i = 0; i < host_cpus(); i++) {
+	host_cpu(0, &first);
+	for (unsigned i = 0; i < ncpus; i++) {
 		host_cpu(i, &hc);
-		if (i == 0)
-			socket = hc.hc_socket;
-		n += hc.hc_socket == socket;
+		n += hc.hc_socket == first.hc_socket;
 	}
 	return n > threads ? n / threads : 1;
 }
@@ -51,16 +48,17 @@ static void hardware_words(uint32_t hw_cap[8])
 int64_t xen_sysctl_physinfo(struct xen_caller *c, struct xen_sysctl *op)
 {
 	struct xen_sysctl_physinfo *pi = &op->u.physinfo;
+	const unsigned ncpus = host_cpus(), threads = host_threads(), nodes = host_nodes();
 	struct host_memory hm;
 
 	(void)c;
 	host_memory(HOST_UNKNOWN, &hm);
-	*pi = (struct xen_sysctl_physinfo){.threads_per_core = host_threads(),
-	    .cores_per_socket = count_cores(host_threads()),
-	    .nr_cpus = count_online(),
-	    .max_cpu_id = host_cpus() - 1,
-	    .nr_nodes = host_nodes(),
-	    .max_node_id = host_nodes() - 1,
+	*pi = (struct xen_sysctl_physinfo){.threads_per_core = threads,
+	    .cores_per_socket = count_cores(ncpus, threads),
+	    .nr_cpus = count_online(ncpus),
+	    .max_cpu_id = ncpus - 1,
+	    .nr_nodes = nodes,
+	    .max_node_id = nodes - 1,
 	    .cpu_khz = host_khz(),
 	    .capabilities = XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_hap |
 			    XEN_SYSCTL_PHYSCAP_gnttab_v1,
@@ -92,9 +90,34 @@ int64_t xen_sysctl_cputopoinfo(struct xen_caller *c, struct xen_sysctl *op)
 		host_cpu(i, &hc);
 		topo = (struct xen_sysctl_cputopo){
 		    XEN_INVALID_CORE_ID, XEN_INVALID_SOCKET_ID, XEN_INVALID_NODE_ID};
-		if (hc.hc_online)
+		if (host_cpu_online(i))
 			topo = (struct xen_sysctl_cputopo){hc.hc_core, hc.hc_socket, hc.hc_node};
 		if (xen_copy_out(c, at, &topo, sizeof(topo)) != 0)
+			return -EFAULT;
+	}
+	return 0;
+}
+
+/* As many devices as a machine can have in one segment. */
+#define MAX_DEVICES 65536u
+
+int64_t xen_sysctl_pcitopoinfo(struct xen_caller *c, struct xen_sysctl *op)
+{
+	struct xen_sysctl_pcitopoinfo *ti = &op->u.pcitopoinfo;
+	physdev_pci_device_t dev;
+	uint32_t node;
+
+	if (ti->num_devs > MAX_DEVICES)
+		return -E2BIG;
+	for (uint32_t i = 0; i < ti->num_devs; i++) {
+		if (xen_copy_in(c, &dev, XEN_HANDLE(ti->devs) + i * sizeof(dev), sizeof(dev)) != 0)
+			return -EFAULT;
+		if (!host_pci_node(dev.seg, dev.bus, dev.devfn, &node))
+			node = XEN_INVALID_DEV;
+		else if (node == HOST_UNKNOWN)
+			node = XEN_INVALID_NODE_ID;
+		if (xen_copy_out(
+			c, XEN_HANDLE(ti->nodes) + i * sizeof(node), &node, sizeof(node)) != 0)
 			return -EFAULT;
 	}
 	return 0;
@@ -138,7 +161,7 @@ int64_t xen_sysctl_numainfo(struct xen_caller *c, struct xen_sysctl *op)
 int64_t xen_sysctl_getcpuinfo(struct xen_caller *c, struct xen_sysctl *op)
 {
 	struct xen_sysctl_getcpuinfo *gi = &op->u.getcpuinfo;
-	uint32_t n = host_cpus() < gi->max_cpus ? host_cpus() : gi->max_cpus;
+	const uint32_t ncpus = host_cpus(), n = ncpus < gi->max_cpus ? ncpus : gi->max_cpus;
 	struct xen_sysctl_cpuinfo info;
 	uint64_t busy;
 

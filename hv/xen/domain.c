@@ -22,7 +22,7 @@ int xen_domain_init(struct xen_domain *xd, uint64_t ram_pages)
 	xd->xd_max_pages = ram_pages;
 	xd->xd_shared_gfn = INVALID_FRAME;
 	xd->xd_pool = DEFAULT_POOL;
-	xd->xd_nodes = host_nodes() < 64 ? (UINT64_C(1) << host_nodes()) - 1 : UINT64_MAX;
+	xd->xd_nodes = xen_online_nodes();
 	xd->xd_weight = XEN_DEFAULT_WEIGHT;
 	if (SYS(getrandom(xd->xd_handle, sizeof(xd->xd_handle), 0)) != sizeof(xd->xd_handle))
 		return -EAGAIN;

@@ -13,5 +13,6 @@
 #define XEN_DEFAULT_WEIGHT 256
 
 void xen_online_cpus(cpu_set_t *cpus);
+uint64_t xen_online_nodes(void);
 
 #endif

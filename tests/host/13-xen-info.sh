@@ -335,5 +335,152 @@ test_churn() {
 	says "domains=1" "$out"
 }
 
+# ---- tools that want a xenstore ----
+
+store_answers() { lombard xen xenstore-exists / 2>/dev/null; }
+
+# start_store: Debian's xenstored for this test, with what xl wants to find there.
+start_store() {
+	have_xen
+	export XENSTORED_RUNDIR=$work/$test_name.store
+	mkdir -p "$XENSTORED_RUNDIR"
+	lombard xen xenstored -N --pid-file "$XENSTORED_RUNDIR/pid" </dev/null &
+	store_pid=$!
+	until_true 10 store_answers || fail "no xenstored"
+	expect 0 lombard xen xen-init-dom0
+}
+
+# It is killed with the test, if that fails; else the cell must not see it any more afterwards.
+stop_store() {
+	kill "$store_pid"
+	wait "$store_pid" || true
+}
+
+# launch_named NAME ARGUMENT...: xl knows it by its name.
+launch_named() {
+	launch "$@"
+	expect 0 lombard xen xenstore-write "/local/domain/$domid/name" "$1"
+}
+
+# value KEY: of `xl info` and its like, in $out.
+value() {
+	local row
+	row=$(row_of "$1 *" "$out")
+	say "${row#*: }"
+}
+
+test_xl_info() {
+	start_store
+	expect 0 lombard xen xl info -n
+	equal "CPUs" "$(value nr_cpus)" "$(count_cpus)"
+	equal "MiB" "$(value total_memory)" "$(($(key_kb /proc/meminfo MemTotal) / 1024))"
+	[ "$(value free_memory)" -le "$(value total_memory)" ] || fail "more free than there is"
+	equal "version" "$(value xen_version)" 4.17.lombard
+	equal "kinds of guests" "$(value virt_caps)" "hvm hap gnttab-v1"
+	equal "scheduler" "$(value xen_scheduler)" credit2
+	equal "free CPUs" "$(value free_cpus)" 0
+	says "numa_info " "$out"
+	equal "complaints" "$err" ""
+	stop_store
+}
+
+# words ROW: its words in the array w.
+words() { read -r -a w <<<"$1"; }
+
+test_xl_list() {
+	local busy mib w
+	start_store
+	expect 0 lombard run -d -n filled -m 64M "$probe" lend-wait pages=4096 tag=77
+	read -r domid _ console <<<"$out"
+	await "$console" "probe: lent id=*"
+	expect 0 lombard xen xenstore-write "/local/domain/$domid/name" filled
+	sound
+	launch_named busy spin
+	busy=$domid
+	until_true 10 state "$busy" running || fail "it never runs"
+	expect 0 lombard xen xl list
+	words "$(row_of 'Domain-0 *' "$out")"
+	equal "vCPUs of the host" "${w[3]}" "$(count_cpus)"
+	words "$(row_of 'filled *' "$out")"
+	mib=$(((${stat[guest.filled.owned]} + ${stat[guest.filled.lent]} + ${stat[guest.filled.wired]}) / 256))
+	[ "$mib" -ge 16 ] || fail "the guest has $mib MiB only"
+	equal "MiB" "${w[2]}" "$mib"
+	words "$(row_of 'busy *' "$out")"
+	equal "its number" "${w[1]}" "$busy"
+	equal "its state" "${w[4]}" r-----
+	expect 0 lombard xen xl vcpu-list busy
+	words "$(row_of 'busy *' "$out")"
+	equal "state of its vCPU" "${w[4]}" r--
+	equal "its affinity" "${w[*]:6}" "all / all"
+	expect 0 lombard xen xl sharing
+	says "filled " "$out"
+	expect 0 lombard xen xl list -n
+	equal "complaints" "$err" ""
+	stop_guests
+	expect 0 lombard xen xl list
+	equal "who is left" "$(row_of 'filled *' "$out")$(row_of 'busy *' "$out")" ""
+	stop_store
+}
+
+test_xl_console() {
+	start_store
+	launch_named spoken sleep ms=60000
+	await "$console" "probe: sleeping"
+	expect 0 lombard xen xl debug-keys q
+	expect 0 lombard xen xl dmesg -c
+	says "spoken (domain $domid) started" "$out"
+	says "domain $domid (spoken): " "$out"
+	expect 0 lombard xen xl dmesg
+	equal "what is left" "$out" ""
+	stop_guests
+	stop_store
+}
+
+test_xl_scheduling() {
+	local dir w
+	start_store
+	launch_named bound spin
+	dir=$(thread "$vmm_pid")
+	expect 0 lombard xen xl cpupool-list
+	words "$(row_of 'Pool-0 *' "$out")"
+	equal "the pool" "${w[*]:1}" "$(count_cpus) credit2 y 2"
+	expect 0 lombard xen xl vcpu-pin bound 0 0
+	says "Cpus_allowed_list:	0" "$(row_of 'Cpus_allowed_list:*' "$(<"$dir/status")")"
+	expect 0 lombard xen xl vcpu-list bound
+	words "$(row_of 'bound *' "$out")"
+	equal "its affinity" "${w[*]:6}" "0 / all"
+	expect 0 lombard xen xl sched-credit2 -d bound -w 512
+	equal "nice value" "$(nice_of "$dir")" -3
+	expect 0 lombard xen xl sched-credit2 -d bound
+	words "$(row_of 'bound *' "$out")"
+	equal "weight and cap" "${w[*]:2}" "512 0"
+	stop_guests
+	stop_store
+}
+
+# Two looks, a second apart: the second one has what happened between them.
+test_xentop() {
+	local w rows
+	start_store
+	launch_named loud spin
+	await "$console" "probe: spinning"
+	launch_named quiet sleep ms=60000
+	await "$console" "probe: sleeping"
+	sound
+	expect 0 lombard xen xentop -b -i 2 -d 1
+	rows=${out#*loud}
+	rows="loud${rows#*loud}"
+	words "$(row_of 'loud *' "$rows")"
+	equal "state" "${w[1]}" -----r
+	[ "${w[3]%.*}" -ge 1 ] || fail "it took ${w[3]}% of a CPU only: $rows"
+	words "${rows##*$'\n'}"
+	equal "the last row" "${w[0]} ${w[1]}" "quiet --b---"
+	equal "KiB" "${w[4]}" $(((${stat[guest.quiet.owned]} + ${stat[guest.quiet.wired]}) * 4))
+	equal "KiB at most" "${w[6]}" 8192
+	stop_guests
+	stop_store
+}
+
 host_tests host list states_and_times programs_are_hidden console scheduling configuration \
-	hvm_params policy cpuid topology shutdown watchdog churn
+	hvm_params policy cpuid topology shutdown watchdog churn xl_info xl_list xl_console \
+	xl_scheduling xentop

@@ -319,6 +319,26 @@ Test(sysctl, numa_memory_and_distances)
 	cr_assert_eq(fake_sysctl(XEN_SYSCTL_numainfo, &op), -EFAULT);
 }
 
+Test(sysctl, pci_devices_that_are_not_there_say_so)
+{
+	struct physdev_pci_device *dev = fake_at(AT);
+	const uint32_t *node = fake_at(2 * AT);
+	struct xen_sysctl op = {.cmd = 0};
+
+	fake_reset(0);
+	dev[0] = (struct physdev_pci_device){.seg = 0xfffe, .bus = 0xfe, .devfn = 0xff};
+	op.u.pcitopoinfo.num_devs = 1;
+	FAKE_HANDLE(op.u.pcitopoinfo.devs, fake_address(AT));
+	FAKE_HANDLE(op.u.pcitopoinfo.nodes, fake_address((size_t)2 * AT));
+	cr_assert_eq(fake_sysctl(XEN_SYSCTL_pcitopoinfo, &op), 0);
+	cr_assert_eq(node[0], XEN_INVALID_DEV);
+	cr_assert_eq(op.u.pcitopoinfo.num_devs, 1);
+	op.u.pcitopoinfo.num_devs = UINT32_MAX;
+	cr_assert_eq(fake_sysctl(XEN_SYSCTL_pcitopoinfo, &op), -E2BIG);
+	op.u.pcitopoinfo.num_devs = 60000;
+	cr_assert_eq(fake_sysctl(XEN_SYSCTL_pcitopoinfo, &op), -EFAULT);
+}
+
 Test(sysctl, one_pool_has_all)
 {
 	struct xen_sysctl op = {.cmd = 0};
