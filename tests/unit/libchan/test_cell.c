@@ -131,6 +131,14 @@ static bool closed_p(const struct area *area)
 	return area->status_there->state == CHAN_STATE_CLOSED && area->status_there->peers == 0;
 }
 
+/* After the last endpoint another cell can be joined. */
+static void leave_and_join_again(void)
+{
+	cr_assert_eq(run(close_a), 0);
+	cr_assert_eq(run(close_z), 0);
+	with_a();
+}
+
 Test(cell, lost_while_connected)
 {
 	with_a_p_z();
@@ -147,6 +155,16 @@ Test(cell, lost_while_connected)
 	cr_assert_eq(buffer[0], 2);
 	cr_assert_eq(a.arena[0], 1);
 	cr_assert_eq(run(alloc_a), -EPIPE);
+}
+
+/* A peer that was found to be gone used to keep its place for ever, and the program the old cell. */
+Test(cell, another_cell_after_a_loss)
+{
+	with_a_p_z();
+	program_run(receive_a);
+	core_hang_up();
+	cr_assert_eq(program_end(), -EPIPE);
+	leave_and_join_again();
 }
 
 Test(cell, lost_while_asleep)
