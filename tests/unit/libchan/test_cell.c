@@ -45,6 +45,11 @@ static int accept_p(void)
 	return chan_accept(ch, CHAN_NOW, NULL);
 }
 
+static int await_p(void)
+{
+	return chan_accept(ch, CHAN_FOREVER, NULL);
+}
+
 static int alloc_a(void)
 {
 	return chan_alloc(ch, 100, CHAN_NOW, (void **)&buffer);
@@ -174,6 +179,19 @@ Test(cell, lost_while_asleep)
 	lose_it();
 	cr_assert_eq(program_end(), -EPIPE);
 	await_event(a.event);
+}
+
+/* No peer will ever come: the library used to wait for one all the same. */
+Test(cell, lost_while_accepting)
+{
+	struct chan_query op;
+
+	with_a();
+	program_run(await_p);
+	core_call(CHANOP_query, &op, sizeof(op));
+	core_answer(-EAGAIN, NULL, -1);
+	core_hang_up();
+	cr_assert_eq(program_end(), -EPIPE);
 }
 
 /* Nobody serves the fault any more: the writer gets other memory. */
