@@ -104,12 +104,18 @@ static void detach_all(void)
 		detach(pl);
 }
 
+/* Whoever waits for an answer need not any more: our calls, our thread, and the core. */
+static void hang_up(void)
+{
+	shutdown(cell.socks.request, SHUT_RDWR);
+	shutdown(cell.socks.pmap, SHUT_RDWR);
+}
+
 static void *pmap_thread(void *arg)
 {
 	(void)arg;
 	(void)pmap_local_serve(&cell.pmap, cell.socks.pmap);
-	/* Whoever waits for an answer need not any more. */
-	shutdown(cell.socks.request, SHUT_RDWR);
+	hang_up();
 	pthread_mutex_lock(&mutex);
 	cell.lost = true;
 	if (!cell.leaving)
@@ -177,7 +183,7 @@ static int join(void)
 static void leave(void)
 {
 	cell.leaving = true;
-	shutdown(cell.socks.pmap, SHUT_RDWR);
+	hang_up();
 	pthread_mutex_unlock(&mutex);
 	pthread_join(cell.thread, NULL);
 	pthread_mutex_lock(&mutex);
@@ -259,6 +265,9 @@ int64_t cell_call(uint32_t cmd, const void *arg, void *result, uint32_t len, int
 	pthread_mutex_lock(&calls_mutex);
 	q.hdr.seq = ++cell.seq;
 	error = exchange(&q, &r, &got);
+	/* It may have been done or not: nothing can be built on that. */
+	if (error != 0)
+		hang_up();
 	pthread_mutex_unlock(&calls_mutex);
 	if (error != 0)
 		return -EPIPE;

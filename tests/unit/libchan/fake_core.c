@@ -161,6 +161,26 @@ void core_answer(int64_t ret, const void *arg, int fd)
 	cr_assert_eq(sock_send(request, &r, sizeof(r), &fd, fd >= 0), 0);
 }
 
+void core_garble_answer(void)
+{
+	call.hdr.seq++;
+	core_answer(0, NULL, -1);
+}
+
+void core_garble_map(void)
+{
+	cr_assert_eq(sock_send(pmap, &call, sizeof(call), NULL, 0), 0);
+}
+
+void core_expect_end(void)
+{
+	uint8_t byte;
+	size_t len;
+
+	cr_assert_eq(sock_recv(request, &byte, 1, &len, NULL, 0, NULL), -EPIPE);
+	cr_assert_eq(sock_recv(pmap, &byte, 1, &len, NULL, 0, NULL), -EPIPE);
+}
+
 /* ---- areas ---- */
 
 static void make_area(struct area *a, uint64_t gfn)

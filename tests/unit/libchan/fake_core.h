@@ -47,6 +47,14 @@ void core_call(uint32_t cmd, void *arg, uint32_t len);
 void core_answer(int64_t ret, const void *arg, int fd);
 
 /*
+ * core_garble_answer, core_garble_map: send what is none.
+ * core_expect_end: the program has ended the connection.
+ */
+void core_garble_answer(void);
+void core_garble_map(void);
+void core_expect_end(void);
+
+/*
  * core_create_shown: CHANOP_create up to the answer; core_create: all of it
  * core_accept: CHANOP_query and CHANOP_accept of a peer of a's, number 0
  */

@@ -331,3 +331,31 @@ Test(cell, lost_while_creating)
 	/* Others have had theirs. */
 	cr_assert_eq(z.arena_there[0], 5);
 }
+
+/* A call that nobody knows the outcome of ends the connection, as the caller is told. */
+Test(cell, garbled_answer_ends_the_connection)
+{
+	struct chan_query op;
+
+	with_a_p_z();
+	program_run(accept_p);
+	core_call(CHANOP_query, &op, sizeof(op));
+	core_garble_answer();
+	cr_assert_eq(program_end(), -EPIPE);
+	core_expect_end();
+	core_hang_up();
+	await_event(z.event);
+	cr_assert(closed_p(&a) && closed_p(&p) && closed_p(&z));
+	leave_and_join_again();
+}
+
+/* A core that lives does not wait for the program to map something, which it does no more. */
+Test(cell, garbled_map_ends_the_connection)
+{
+	with_a_p_z();
+	core_garble_map();
+	await_event(z.event);
+	core_expect_end();
+	cr_assert(closed_p(&a) && closed_p(&p) && closed_p(&z));
+	leave_and_join_again();
+}
