@@ -23,6 +23,8 @@ start() {
 		pid_of[$name]=
 	else
 		console_of[$name]=$work/$name.out
+		# What another test's program of that name has said is not to be seen.
+		: >"${console_of[$name]}"
 		"$chanhost" "$@" >"${console_of[$name]}" 2>&1 </dev/null &
 		pid_of[$name]=$!
 	fi
