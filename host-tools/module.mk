@@ -7,3 +7,4 @@ lombard_PKGS := jansson
 
 include host-tools/libchan/module.mk
 include host-tools/examples/module.mk
+include host-tools/install.mk
