@@ -51,8 +51,8 @@ $(B)/tests/unit/%.o: CPPFLAGS += -Itests/unit
 # What takes hours: ten million steps of the model, long threads, every single failing call, ten
 # minutes of channels.
 check-night:
-	$(Q)$(MAKE) --no-print-directory check-unit STEPS=10000000
-	$(Q)$(MAKE) --no-print-directory check-threads SECONDS=600
+	$(Q)TIMEOUT=36000 $(MAKE) --no-print-directory check-unit STEPS=10000000
+	$(Q)TIMEOUT=3600 $(MAKE) --no-print-directory check-threads SECONDS=600
 	$(Q)HOST_EVERY=1 HOST_SOAK=600 $(MAKE) --no-print-directory check-host
 
 check-unit:
