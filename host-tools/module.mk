@@ -2,7 +2,7 @@
 
 PROGS     += lombard
 BIN_PROGS += lombard
-lombard_SRCS := $(wildcard host-tools/lombard/*.c) hv/lib/sock.c
+lombard_SRCS := $(wildcard host-tools/lombard/*.c) hv/lib/sock.c hv/lib/sys.c
 lombard_PKGS := jansson
 
 include host-tools/libchan/module.mk

@@ -16,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/sys.h"
+
 struct console {
 	SLIST_ENTRY(console) next;
 	char path[];
@@ -135,7 +137,7 @@ int cell_console(const char *name, char *path, size_t len, int *fd, struct failu
 	pthread_mutex_unlock(&mutex);
 	directory(dir, sizeof(dir));
 	snprintf(path, len, "%s%s.%u.console", dir, name[0] != '\0' ? name : "guest", number);
-	c = malloc(sizeof(*c) + strlen(path) + 1);
+	c = SYS_ALLOC(malloc(sizeof(*c) + strlen(path) + 1));
 	if (c == NULL)
 		return failure_set(f, -ENOMEM, "out of memory");
 	*fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);

@@ -260,7 +260,7 @@ static int dup_fds(struct guest *g, const struct guest_config *cfg)
 
 static struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 {
-	struct guest *g = calloc(1, sizeof(*g));
+	struct guest *g = SYS_ALLOC(calloc(1, sizeof(*g)));
 
 	if (g == NULL)
 		return NULL;

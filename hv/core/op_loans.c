@@ -8,6 +8,7 @@
 
 #include "core/file_object.h"
 #include "core/session.h"
+#include "lib/sys.h"
 
 /* Most pages in one `map`, and most runs and descriptors in its answer. */
 #define MAP_MAX_PAGES 4096u
@@ -51,7 +52,7 @@ void session_end_loans(struct session *s)
 
 static struct session_loan *new_loan(struct session *s, uint64_t id)
 {
-	struct session_loan *sl = calloc(1, sizeof(*sl));
+	struct session_loan *sl = SYS_ALLOC(calloc(1, sizeof(*sl)));
 
 	if (sl != NULL) {
 		sl->sl_id = id;
@@ -153,13 +154,18 @@ static json_t *lend_guest(struct session *s, struct guest *g, json_t *request,
 	if (!session_uint(request, "gfn", &gfn, error, f) ||
 	    !session_uint(request, "pages", &pages, error, f))
 		return NULL;
+	/* First of all, so that a loan that is made has somebody to end it. */
+	if (terms->ot_borrower == UVM_DOMID_HOST && (sl = new_loan(s, 0)) == NULL) {
+		*error = failure_set(f, -ENOMEM, "out of memory");
+		return NULL;
+	}
 	map = guest_map_get(g);
 	if (map == NULL) {
 		*error = failure_set(f, -ESRCH, "%s has ended", g->g_name);
+		if (sl != NULL)
+			end_loan(sl);
 		return NULL;
 	}
-	if (terms->ot_borrower == UVM_DOMID_HOST)
-		sl = new_loan(s, 0);
 	uvm_world_enter();
 	*error = pages == 0 || pages > (uint64_t)1 << 32
 		     ? -EFAULT

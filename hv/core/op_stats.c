@@ -7,6 +7,7 @@
 
 #include "core/file_object.h"
 #include "core/session.h"
+#include "lib/sys.h"
 #include "uvm/uvm_audit.h"
 
 /* A guest's part, as the auditor saw it: copied with the world stopped, turned into JSON later. */
@@ -160,7 +161,7 @@ json_t *op_stats(struct session *s, json_t *request, int *error, struct failure 
 	(void)s;
 	(void)request;
 	guest_each(false, count_one, &ps.room);
-	ps.part = calloc(ps.room + 1, sizeof(*ps.part));
+	ps.part = SYS_ALLOC(calloc(ps.room + 1, sizeof(*ps.part)));
 	*error = ps.part == NULL ? -ENOMEM : uvm_account(&ac, take_part, &ps);
 	if (*error != 0) {
 		free(ps.part);

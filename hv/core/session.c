@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/sock.h"
+#include "lib/sys.h"
 #include "lib/version.h"
 
 #define MAX_REQUEST 65536u
@@ -243,7 +244,7 @@ static void session_free(struct session *s)
 static void *session_main(void *arg)
 {
 	struct session *s = arg;
-	char *buf = malloc(MAX_REQUEST);
+	char *buf = SYS_ALLOC(malloc(MAX_REQUEST));
 
 	if (buf != NULL)
 		serve(s, buf);
@@ -261,7 +262,7 @@ void sessions_accept(int listener)
 
 	if (fd < 0)
 		return;
-	s = calloc(1, sizeof(*s));
+	s = SYS_ALLOC(calloc(1, sizeof(*s)));
 	pthread_mutex_lock(&mutex);
 	full = s == NULL || nsessions >= MAX_SESSIONS;
 	if (!full) {

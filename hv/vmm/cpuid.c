@@ -138,7 +138,7 @@ int cpuid_set(const struct vmm *vm, struct failure *f)
 	struct kvm_cpuid2 *c;
 	int ret;
 
-	c = calloc(1, sizeof(*c) + MAX_ENTRIES * sizeof(c->entries[0]));
+	c = SYS_ALLOC(calloc(1, sizeof(*c) + MAX_ENTRIES * sizeof(c->entries[0])));
 	if (!c)
 		return failure_sys(f, -ENOMEM, "CPUID");
 	c->nent = MAX_ENTRIES;

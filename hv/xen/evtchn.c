@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/sys.h"
 #include "xen/public.h"
 
 #define FIRST_PORTS 64u
@@ -95,7 +96,7 @@ static int grow(struct evtchn_domain *ed)
 
 	if (n > MAX_PORTS)
 		return -ENOSPC;
-	ports = realloc(ed->ed_ports, n * sizeof(*ports));
+	ports = SYS_ALLOC(realloc(ed->ed_ports, n * sizeof(*ports)));
 	if (ports == NULL)
 		return -ENOMEM;
 	memset(ports + ed->ed_nports, 0, (n - ed->ed_nports) * sizeof(*ports));
