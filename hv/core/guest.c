@@ -116,6 +116,25 @@ void guest_stop(struct guest *g)
 	guest_end_with(g, GUEST_END_STOPPED, 126, "stopped");
 }
 
+/*
+ * Wait for the end of the process.  Only when nobody can kill it any more is its number let go: from
+ * then on it may be somebody else's.
+ */
+static int wait_child(struct guest *g, pid_t pid)
+{
+	siginfo_t si;
+	int status = 0;
+
+	while (waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+		continue;
+	pthread_mutex_lock(&g->g_mutex);
+	g->g_pid = 0;
+	pthread_mutex_unlock(&g->g_mutex);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	return status;
+}
+
 /* What is left of the process says how it died, if it did not say so itself. */
 static void reap_child(struct guest *g)
 {
@@ -127,11 +146,7 @@ static void reap_child(struct guest *g)
 	kill_process(g);
 	pthread_mutex_unlock(&g->g_mutex);
 	if (pid > 0)
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			continue;
-	pthread_mutex_lock(&g->g_mutex);
-	g->g_pid = 0;
-	pthread_mutex_unlock(&g->g_mutex);
+		status = wait_child(g, pid);
 	if (WIFSIGNALED(status))
 		guest_end_with(g, GUEST_END_KILLED, 126, "its process was killed by signal %d",
 		    WTERMSIG(status));
@@ -331,7 +346,9 @@ static int make_process(struct guest *g, struct failure *f)
 	g->g_request = sp.request;
 	g->g_pmap_sock = sp.pmap;
 	g->g_event = sp.event;
+	pthread_mutex_lock(&g->g_mutex);
 	g->g_pid = sp.pid;
+	pthread_mutex_unlock(&g->g_mutex);
 	return 0;
 }
 
