@@ -253,7 +253,7 @@ static void *session_main(void *arg)
 	return NULL;
 }
 
-void sessions_accept(int listener)
+bool sessions_accept(int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC), size = SEND_BUFFER;
 	struct session *s;
@@ -261,7 +261,7 @@ void sessions_accept(int listener)
 	bool full;
 
 	if (fd < 0)
-		return;
+		return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
 	s = SYS_ALLOC(calloc(1, sizeof(*s)));
 	pthread_mutex_lock(&mutex);
 	full = s == NULL || nsessions >= MAX_SESSIONS;
@@ -275,7 +275,7 @@ void sessions_accept(int listener)
 	if (full) {
 		close(fd);
 		free(s);
-		return;
+		return true;
 	}
 	/* Without the privilege the kernel's default must do: long answers may fail then. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) != 0)
@@ -284,6 +284,7 @@ void sessions_accept(int listener)
 		session_free(s);
 	else
 		pthread_detach(thread);
+	return true;
 }
 
 unsigned sessions_count(void)

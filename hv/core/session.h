@@ -59,9 +59,10 @@ void session_end_loans(struct session *s);
 
 /*
  * sessions_accept: take in a client that connects to the listening socket.
+ * => false: we are short of descriptors or memory, and the client still waits: try again later
  * sessions_stop: hang up on all, and wait until their threads are done.
  */
-void sessions_accept(int listener);
+bool sessions_accept(int listener);
 unsigned sessions_count(void);
 void sessions_stop(void);
 
