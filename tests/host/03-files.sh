@@ -181,5 +181,22 @@ test_truncated_file() {
 	expect 0 lombard stop shrunk
 }
 
+# Bug: an offer to a guest that had ended stayed, and was the next guest's who got that number.
+test_to_ended() {
+	local to
+	launch was sleep ms=60000
+	expect 0 lombard stop was
+	for to in was "$domid"; do
+		expect 1 lombard lend --file "$probe" --to "$to"
+		says "was has ended" "$err"
+	done
+	launch is sleep ms=60000
+	expect 1 lombard lend --from is --gfn 0 --pages 1 --to was
+	says "was has ended" "$err"
+	expect 0 lombard loans
+	equal "rows of loans" "${out%%$'\n'*}" "$out"
+	expect 0 lombard stop is
+}
+
 host_tests read_once partial_last_page part_of_file changed_file counter_and_editor bad_ranges \
-	bad_files fifo to_other_guest truncated_file
+	bad_files fifo to_other_guest truncated_file to_ended
