@@ -57,19 +57,36 @@ static int directory(char *buf, size_t len)
 	    address.sun_path);
 }
 
+/* Is what we have locked still what others will find there?  A cell that ends removes its file. */
+static bool lock_counts(void)
+{
+	struct stat ours, there;
+
+	return fstat(lock_fd, &ours) == 0 && stat(lock_path, &there) == 0 &&
+	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
 /* One cell at a time for each socket path: who holds the lock file's lock may replace the socket.
  */
 static int take_lock(struct failure *f)
 {
+	int error;
+
 	snprintf(lock_path, sizeof(lock_path), "%s.lock", address.sun_path);
-	lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (lock_fd < 0)
-		return failure_sys(f, -errno, "can't make %s", lock_path);
-	if (flock(lock_fd, LOCK_EX | LOCK_NB) != 0)
-		return errno == EWOULDBLOCK ? failure_set(f, -EADDRINUSE, "another cell runs at %s",
-						  address.sun_path)
-					    : failure_sys(f, -errno, "can't lock %s", lock_path);
-	return 0;
+	for (;;) {
+		lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (lock_fd < 0)
+			return failure_sys(f, -errno, "can't make %s", lock_path);
+		error = flock(lock_fd, LOCK_EX | LOCK_NB) != 0 ? -errno : 0;
+		if (error == 0 && lock_counts())
+			return 0;
+		close(lock_fd);
+		if (error == -EWOULDBLOCK)
+			return failure_set(
+			    f, -EADDRINUSE, "another cell runs at %s", address.sun_path);
+		if (error != 0)
+			return failure_sys(f, error, "can't lock %s", lock_path);
+	}
 }
 
 static int listen_there(int *listener, struct failure *f)
