@@ -77,7 +77,7 @@ static json_t *guests_json(const struct parts *ps)
 static void object_json(void *arg, const struct file_object_info *info)
 {
 	json_array_append_new(
-	    arg, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", info->name, "pages",
+	    arg, json_pack("{s:o, s:I, s:I, s:I, s:I}", "name", session_text(info->name), "pages",
 		     (json_int_t)info->pages, "resident", (json_int_t)info->resident, "reads",
 		     (json_int_t)info->reads, "bytes_read", (json_int_t)info->bytes_read));
 }
