@@ -344,6 +344,25 @@ test_cell_ends() {
 	ends listener 0
 }
 
+# Regression: what a program holds of a message stays as it is when the cell ends in order.
+cell_ends_while_held() {
+	own_cell "$1"
+	start host holder chan-hold name=line create=1 bytes=2000000
+	start "$1" talker chan-stream name=line bytes=2000000 lend=4096 arena=8
+	sees holder "probe: holding"
+	pause 0.2
+	died=$(now_ms)
+	end_cell
+	told holder "probe: held for * rounds"
+	ends holder 0
+	[ "$1" = guest ] || ends talker 0
+}
+
+test_cell_ends_while_held() {
+	cell_ends_while_held host
+	cell_ends_while_held guest
+}
+
 test_cell_killed() {
 	own_cell killed
 	start host talker chan-stream name=line create=1 bytes=10000 lend=4096
@@ -543,5 +562,5 @@ test_soak() {
 
 host_tests sealed copied shared backwards early_writes early_writes_seen_late sender_killed \
 	sender_stopped receiver_killed never_releases names self threads eight_peers peer_of_many_dies \
-	write_to_peer program_is_listed cell_ends cell_killed bad_arguments rules alien fuzz huge \
+	write_to_peer program_is_listed cell_ends cell_ends_while_held cell_killed bad_arguments rules alien fuzz huge \
 	huge_missing huge_exhausted random_deaths soak
