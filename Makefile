@@ -6,6 +6,7 @@
 #   sudo make run        the main job (FILE=... takes any file)
 #   sudo make check      all tests that this machine can run by itself
 #   sudo make check-all  and on nested paging in software: check-npt, check-ept
+#   sudo make install    into PREFIX (/usr/local); then ldconfig
 #   make bench | lint | clean | help
 #
 #   V=1 shows commands, CC=clang picks the compiler, WERROR=0 tolerates warnings,
@@ -90,6 +91,6 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n '3,13s/^# \{0,1\}//p' Makefile
+	@sed -n '3,14s/^# \{0,1\}//p' Makefile
 
 .DEFAULT_GOAL := all

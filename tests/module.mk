@@ -49,11 +49,12 @@ unit/chan_fuzz_SRCS := $(wildcard tests/fuzz/*.c) $(CHAN_SRCS)
 $(B)/tests/unit/%.o: CPPFLAGS += -Itests/unit
 
 .PHONY: check-unit check-threads check-night unit-run threads-run
-# What takes hours: ten million steps of the model, long threads, every single failing call.
+# What takes hours: ten million steps of the model, long threads, every single failing call, ten
+# minutes of channels.
 check-night:
-	$(Q)$(MAKE) --no-print-directory check-unit STEPS=10000000
-	$(Q)$(MAKE) --no-print-directory check-threads SECONDS=600
-	$(Q)HOST_EVERY=1 $(MAKE) --no-print-directory check-host
+	$(Q)TIMEOUT=36000 $(MAKE) --no-print-directory check-unit STEPS=10000000
+	$(Q)TIMEOUT=3600 $(MAKE) --no-print-directory check-threads SECONDS=600
+	$(Q)HOST_EVERY=1 HOST_SOAK=600 $(MAKE) --no-print-directory check-host
 
 check-unit:
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan unit-run

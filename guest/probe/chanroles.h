@@ -7,12 +7,14 @@
  * expect, arg_find, arg_u64, time_after, time_sleep and PATIENCE as in probe.h and lombard-guest.h.
  *
  *	chan-send	send count= messages of bytes= (random=1: up to that), strength= 1 sealed,
- *			2 shared; dirty=1: write into those that are lent at once; linger=0: do
+ *			2 shared, 3 either, as the message's number has it; dirty=1: write into those that are lent at once; linger=0: do
  *			not wait for the receivers' end
  *	chan-recv	receive and check as many; hold= ms between checking and checking again;
  *			keep=1: do not release
  *	chan-stream	send until the receivers are gone; chan-drain: receive until the sender is
  *	chan-hold	hold on to the first message, and check it, until the sender is gone
+ *	chan-duplex	send and receive at once for seconds=; the last message tells how many there
+ *			were.  deaths=1: the peer may be gone before that
  *	chan-scribble	write to a message
  *	chan-names	one endpoint's name; chan-self: both ends in one program
  *
@@ -34,7 +36,7 @@ struct work {
 	uint64_t count;
 	size_t bytes; /* of each; random: at most that */
 	bool random;
-	unsigned strength; /* CHAN_SEND_SEALED or _SHARED */
+	unsigned strength; /* CHAN_SEND_SEALED, _SHARED, or both bits: either */
 	bool dirty;	   /* write to messages as soon as they are sent */
 };
 
@@ -84,12 +86,12 @@ static size_t length_of(const struct work *w, uint64_t number)
 
 static struct work work_of(int argc, char **argv)
 {
+	_Static_assert(CHAN_SEND_SEALED == 1 && CHAN_SEND_SHARED == 2, "strength= is a mask");
 	const struct work w = {
 	    .count = arg_u64(argc, argv, "count", 100),
 	    .bytes = arg_u64(argc, argv, "bytes", 65536),
 	    .random = arg_u64(argc, argv, "random", 0) != 0,
-	    .strength = arg_u64(argc, argv, "strength", 1) == 1 ? CHAN_SEND_SEALED
-								: CHAN_SEND_SHARED,
+	    .strength = (unsigned)arg_u64(argc, argv, "strength", CHAN_SEND_SEALED),
 	    .dirty = arg_u64(argc, argv, "dirty", 0) != 0,
 	};
 
@@ -148,6 +150,13 @@ static void print_info(struct chan *ch)
 	    (unsigned long long)info.received, (unsigned long long)info.refreshes);
 }
 
+static unsigned strength_of(const struct work *w, uint64_t number)
+{
+	if (w->strength != (CHAN_SEND_SEALED | CHAN_SEND_SHARED))
+		return w->strength;
+	return (word_of(number, 0) >> 40 & 1) != 0 ? CHAN_SEND_SEALED : CHAN_SEND_SHARED;
+}
+
 static uint64_t lent_by(struct chan *ch)
 {
 	struct chan_info info = {0};
@@ -156,27 +165,33 @@ static uint64_t lent_by(struct chan *ch)
 	return info.lent;
 }
 
-/* Send message `number`.  0 or an error of the library. */
-static int send_message(struct chan *ch, const struct work *w, uint64_t number)
+/* Send message `number`, when there is room.  0 or an error of the library. */
+static int send_by(struct chan *ch, const struct work *w, uint64_t number, uint64_t deadline)
 {
+	unsigned strength = strength_of(w, number);
 	size_t len = length_of(w, number);
 	uint64_t before;
 	void *buf;
-	int err = chan_alloc(ch, len, CHAN_FOREVER, &buf);
+	int err = chan_alloc(ch, len, deadline, &buf);
 
 	if (err != 0)
 		return err;
 	fill_message(buf, len, number);
 	if (!w->dirty)
-		return chan_send(ch, buf, len, w->strength, number);
+		return chan_send(ch, buf, len, strength, number);
 	before = lent_by(ch);
-	err = chan_send(ch, buf, len, w->strength | CHAN_SEND_KEEP, number);
+	err = chan_send(ch, buf, len, strength | CHAN_SEND_KEEP, number);
 	if (err != 0)
 		return err;
 	/* What is copied is the receiver's only when he has it. */
 	if (lent_by(ch) != before)
 		fill_message(buf, len, ~number);
 	return chan_free(ch, buf);
+}
+
+static int send_message(struct chan *ch, const struct work *w, uint64_t number)
+{
+	return send_by(ch, w, number, CHAN_FOREVER);
 }
 
 static void check_message(const struct work *w, const struct chan_message *msg, uint64_t number)
@@ -261,7 +276,10 @@ static void chan_hold_test(int argc, char **argv)
 	expect(16, "the end", err, -EPIPE);
 	check_message(&w, &msg, 1);
 	printf("probe: held for %llu rounds\n", (unsigned long long)rounds);
-	expect(17, "release", chan_release(ch, &msg), 0);
+	err = chan_release(ch, &msg);
+	/* If it was the cell that ended. */
+	if (err != -EPIPE)
+		expect(17, "release", err, 0);
 	chan_close(ch);
 }
 
@@ -305,6 +323,100 @@ static void chan_drain_test(int argc, char **argv)
 	expect(10, "the end", err, -EPIPE);
 	printf("probe: drained %llu\n", (unsigned long long)n);
 	chan_close(ch);
+}
+
+/* Both directions of one channel. */
+struct duplex {
+	struct chan *ch;
+	struct work w;
+	uint64_t end; /* when we send our last message */
+	uint64_t sent, received;
+	bool told, heard; /* the last message has been sent, has come */
+	bool gone;	  /* the peer, before that */
+};
+
+#define DUPLEX_LAST UINT64_MAX /* tag of the message that says how many there were */
+
+static int duplex_tell(struct duplex *d)
+{
+	void *buf;
+	int err = chan_alloc(d->ch, sizeof(d->sent), CHAN_NOW, &buf);
+
+	if (err != 0)
+		return err;
+	__builtin_memcpy(buf, &d->sent, sizeof(d->sent));
+	err = chan_send(d->ch, buf, sizeof(d->sent), CHAN_SEND_SEALED, DUPLEX_LAST);
+	d->told = err == 0;
+	return err;
+}
+
+static int duplex_send(struct duplex *d)
+{
+	int err;
+
+	if (d->told || d->gone)
+		return -EAGAIN;
+	if (chan_now() >= d->end)
+		return duplex_tell(d);
+	err = send_by(d->ch, &d->w, d->sent + 1, CHAN_NOW);
+	if (err == 0)
+		d->sent++;
+	return err;
+}
+
+static int duplex_receive(struct duplex *d)
+{
+	struct chan_message msg;
+	uint64_t total;
+	int err = chan_recv(d->ch, CHAN_NOW, &msg);
+
+	if (err != 0)
+		return err;
+	if (msg.tag != DUPLEX_LAST) {
+		check_message(&d->w, &msg, ++d->received);
+	} else {
+		expect(21, "bytes of the last message", (int64_t)msg.len, sizeof(total));
+		__builtin_memcpy(&total, msg.data, sizeof(total));
+		expect(22, "messages received", (int64_t)d->received, (int64_t)total);
+		d->heard = true;
+	}
+	expect(14, "release", chan_release(d->ch, &msg), 0);
+	return 0;
+}
+
+/* One message each way, as far as it goes; else sleep.  The peer's end: take what it had sent. */
+static void duplex_step(struct duplex *d, bool deaths)
+{
+	int sent = duplex_send(d), received = duplex_receive(d), ready;
+
+	if (deaths && (sent == -EPIPE || received == -EPIPE)) {
+		d->gone = true;
+		d->heard = received == -EPIPE;
+		return;
+	}
+	if (sent == 0 || received == 0)
+		return;
+	expect(10, "send", sent, -EAGAIN);
+	expect(23, "receive", received, -EAGAIN);
+	ready = chan_wait(
+	    d->ch, CHAN_READABLE | (d->told ? 0 : CHAN_WRITABLE), time_after(PATIENCE));
+	if (ready <= 0 && !(deaths && ready == -EPIPE))
+		fail(24, "waiting for the peer: %d", ready);
+}
+
+static void chan_duplex_test(int argc, char **argv)
+{
+	bool deaths = arg_u64(argc, argv, "deaths", 0) != 0;
+	struct duplex d = {.ch = open_channel(argc, argv), .w = work_of(argc, argv)};
+
+	d.end = chan_after(arg_u64(argc, argv, "seconds", 1) * 1000 * MS);
+	puts("probe: both ways");
+	while (!d.heard || !(d.told || d.gone))
+		duplex_step(&d, deaths);
+	printf("probe: duplex sent=%llu received=%llu complete=%d\n", (unsigned long long)d.sent,
+	    (unsigned long long)d.received, !d.gone);
+	print_info(d.ch);
+	chan_close(d.ch);
 }
 
 static void chan_scribble_test(int argc, char **argv)
@@ -359,7 +471,8 @@ static void chan_self_test(int argc, char **argv)
 #define CHAN_ROLES                                                                                 \
 	{"chan-send", chan_send_test}, {"chan-recv", chan_recv_test},                              \
 	    {"chan-hold", chan_hold_test}, {"chan-stream", chan_stream_test},                      \
-	    {"chan-drain", chan_drain_test}, {"chan-scribble", chan_scribble_test},                \
-	    {"chan-names", chan_names_test}, {"chan-self", chan_self_test},
+	    {"chan-drain", chan_drain_test}, {"chan-duplex", chan_duplex_test},                    \
+	    {"chan-scribble", chan_scribble_test}, {"chan-names", chan_names_test},                \
+	    {"chan-self", chan_self_test},
 
 #endif

@@ -69,35 +69,53 @@ static void show_closed(const struct place *pl)
  */
 static void detach_arena(const struct place *pl)
 {
-	(void)mmap(address_of(pl->pl_gfn), pl->pl_arena_pages * PAGE_SIZE, PROT_READ | PROT_WRITE,
+	uint8_t *at = address_of(pl->pl_gfn);
+	size_t len = pl->pl_arena_pages * PAGE_SIZE;
+
+	(void)mmap(at, len, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	/* Who sleeps on a write finds other memory there now. */
+	(void)uffd_wake(cell.pmap.uffd, at, len);
 }
 
-/* => mutex */
-static void detach_all(void)
+/*
+ * Leave the program with an area that has closed.  One that is going may be unreachable by now, all
+ * of it or a part, and nobody looks at it.  => mutex, and lost: nobody maps
+ */
+static void detach(const struct place *pl)
 {
 	const uint64_t one = 1;
+
+	if (pl->pl_arena_pages == 0 || pl->pl_going)
+		return;
+	show_closed(pl);
+	if (pl->pl_own)
+		detach_arena(pl);
+	if (pl->pl_event >= 0 && write(pl->pl_event, &one, sizeof(one)) < 0)
+		return; /* it is raised as it is */
+}
+
+/* => as detach */
+static void detach_all(void)
+{
 	struct place *pl;
 
-	LIST_FOREACH (pl, &cell.places, pl_all) {
-		if (pl->pl_arena_pages == 0)
-			continue;
-		show_closed(pl);
-		if (pl->pl_own)
-			detach_arena(pl);
-		if (pl->pl_event >= 0 && write(pl->pl_event, &one, sizeof(one)) < 0)
-			continue; /* it is raised as it is */
-	}
-	/* Who sleeps on a write finds other memory there now. */
-	(void)uffd_wake(cell.pmap.uffd, cell.pmap.window.hva, cell.pmap.window.npages * PAGE_SIZE);
+	LIST_FOREACH (pl, &cell.places, pl_all)
+		detach(pl);
+}
+
+/* Whoever waits for an answer need not any more: our calls, our thread, and the core. */
+static void hang_up(void)
+{
+	shutdown(cell.socks.request, SHUT_RDWR);
+	shutdown(cell.socks.pmap, SHUT_RDWR);
 }
 
 static void *pmap_thread(void *arg)
 {
 	(void)arg;
 	(void)pmap_local_serve(&cell.pmap, cell.socks.pmap);
-	/* Whoever waits for an answer need not any more. */
-	shutdown(cell.socks.request, SHUT_RDWR);
+	hang_up();
 	pthread_mutex_lock(&mutex);
 	cell.lost = true;
 	if (!cell.leaving)
@@ -165,7 +183,7 @@ static int join(void)
 static void leave(void)
 {
 	cell.leaving = true;
-	shutdown(cell.socks.pmap, SHUT_RDWR);
+	hang_up();
 	pthread_mutex_unlock(&mutex);
 	pthread_join(cell.thread, NULL);
 	pthread_mutex_lock(&mutex);
@@ -247,6 +265,9 @@ int64_t cell_call(uint32_t cmd, const void *arg, void *result, uint32_t len, int
 	pthread_mutex_lock(&calls_mutex);
 	q.hdr.seq = ++cell.seq;
 	error = exchange(&q, &r, &got);
+	/* It may have been done or not: nothing can be built on that. */
+	if (error != 0)
+		hang_up();
 	pthread_mutex_unlock(&calls_mutex);
 	if (error != 0)
 		return -EPIPE;
@@ -259,40 +280,80 @@ int64_t cell_call(uint32_t cmd, const void *arg, void *result, uint32_t len, int
 	return r.ret;
 }
 
-/* If the connection is lost by now, the area is left in its last state at once. */
-static void area_is(uint64_t gfn, uint32_t arena_pages, bool own, int event)
+/* => mutex.  If the connection is lost by now, the area is left in its last state at once. */
+static void area_is(struct place *pl, uint64_t id, uint32_t arena_pages)
+{
+	pl->pl_endpoint = id;
+	pl->pl_arena_pages = arena_pages;
+	if (cell.lost)
+		detach(pl);
+}
+
+void cell_own_area(uint64_t id, uint64_t gfn, uint32_t arena_pages, int event)
 {
 	struct place *pl;
 
 	pthread_mutex_lock(&mutex);
 	pl = places_find(&cell.places, gfn);
 	if (pl != NULL) {
-		pl->pl_arena_pages = arena_pages;
-		pl->pl_own = own;
+		pl->pl_own = true;
 		pl->pl_event = event;
-		if (cell.lost)
-			detach_all();
+		area_is(pl, id, arena_pages);
 	}
 	pthread_mutex_unlock(&mutex);
 }
 
-void cell_own_area(uint64_t gfn, uint32_t arena_pages, int event)
+void cell_peer_area(uint64_t id, uint32_t peer, uint64_t gfn, uint32_t arena_pages)
 {
-	area_is(gfn, arena_pages, true, event);
+	struct place *pl;
+
+	pthread_mutex_lock(&mutex);
+	pl = places_find(&cell.places, gfn);
+	if (pl != NULL) {
+		pl->pl_peer = peer;
+		area_is(pl, id, arena_pages);
+	}
+	pthread_mutex_unlock(&mutex);
 }
 
-void cell_peer_area(uint64_t gfn, uint32_t arena_pages)
-{
-	area_is(gfn, arena_pages, false, -1);
-}
-
-void cell_event_gone(int event)
+void cell_areas_go(uint64_t id)
 {
 	struct place *pl;
 
 	pthread_mutex_lock(&mutex);
 	LIST_FOREACH (pl, &cell.places, pl_all)
-		if (pl->pl_event == event)
-			pl->pl_event = -1;
+		if (pl->pl_endpoint == id)
+			pl->pl_going = true;
+	pthread_mutex_unlock(&mutex);
+}
+
+uint64_t cell_peer_goes(uint64_t id, uint32_t peer)
+{
+	uint64_t gfn = 0;
+	struct place *pl;
+
+	pthread_mutex_lock(&mutex);
+	LIST_FOREACH (pl, &cell.places, pl_all) {
+		/* An earlier peer's of this number may be going for good. */
+		if (pl->pl_endpoint != id || pl->pl_own || pl->pl_peer != peer || pl->pl_going)
+			continue;
+		pl->pl_going = true;
+		gfn = pl->pl_gfn;
+	}
+	pthread_mutex_unlock(&mutex);
+	return gfn;
+}
+
+void cell_stays(uint64_t gfn)
+{
+	struct place *pl;
+
+	pthread_mutex_lock(&mutex);
+	pl = places_find(&cell.places, gfn);
+	if (pl != NULL) {
+		pl->pl_going = false;
+		if (cell.lost)
+			detach(pl);
+	}
 	pthread_mutex_unlock(&mutex);
 }

@@ -31,13 +31,19 @@ void cell_unplace(uint64_t gfn, uint32_t pages);
 int64_t cell_call(uint32_t cmd, const void *arg, void *result, uint32_t len, int *fd);
 
 /*
- * cell_own_area, cell_peer_area: what has been mapped at a place, so that the program can be left
- * with something when the connection is lost: of an area of its own, memory to write to; of a
- * peer's, one that has closed.  event is raised then.
- * cell_event_gone: it is about to be closed.
+ * cell_own_area, cell_peer_area: what has been mapped at a place, for endpoint id or for one of its
+ * peers, so that the program can be left with something when the connection is lost: of an area of
+ * its own, memory to write to; of a peer's, one that has closed.  event is raised then.
+ *
+ * cell_areas_go, cell_peer_goes: the core is about to be asked to take away all areas of an
+ * endpoint, or one peer's.  Nobody looks at them from now on, and the event may be closed.
+ * => cell_peer_goes: the gfn, for cell_stays
+ * cell_stays: the core has refused, and all is as it was.
  */
-void cell_own_area(uint64_t gfn, uint32_t arena_pages, int event);
-void cell_peer_area(uint64_t gfn, uint32_t arena_pages);
-void cell_event_gone(int event);
+void cell_own_area(uint64_t id, uint64_t gfn, uint32_t arena_pages, int event);
+void cell_peer_area(uint64_t id, uint32_t peer, uint64_t gfn, uint32_t arena_pages);
+void cell_areas_go(uint64_t id);
+uint64_t cell_peer_goes(uint64_t id, uint32_t peer);
+void cell_stays(uint64_t gfn);
 
 #endif

@@ -42,7 +42,7 @@ static int host_create(struct chan_endpoint *ep, struct chan_create *op)
 	ep->port = 0;
 	ep->fd = fd;
 	ep->data = NULL;
-	cell_own_area(op->gfn, op->arena_pages, fd);
+	cell_own_area(op->id, op->gfn, op->arena_pages, fd);
 	return 0;
 }
 
@@ -50,8 +50,8 @@ static void host_close(struct chan_endpoint *ep)
 {
 	const struct chan_id op = {.id = ep->id};
 
+	cell_areas_go(ep->id);
 	(void)cell_call(CHANOP_close, &op, NULL, sizeof(op), NULL);
-	cell_event_gone(ep->fd);
 	close(ep->fd);
 	ep->fd = CHAN_TRANSPORT_NO_FD;
 }
@@ -61,7 +61,7 @@ static int map_peer(uint32_t cmd, struct chan_connect *op)
 	int ret = (int)cell_call(cmd, op, op, sizeof(*op), NULL);
 
 	if (ret == 0)
-		cell_peer_area(op->gfn, op->arena_pages);
+		cell_peer_area(op->id, op->peer, op->gfn, op->arena_pages);
 	return ret;
 }
 
@@ -116,7 +116,12 @@ static int host_notify(struct chan_endpoint *ep, uint32_t peers)
 
 static int host_drop(struct chan_endpoint *ep, uint32_t peer)
 {
-	return with_peers(CHANOP_drop, ep, peer);
+	uint64_t gfn = cell_peer_goes(ep->id, peer);
+	int ret = with_peers(CHANOP_drop, ep, peer);
+
+	if (ret == -ENOMEM)
+		cell_stays(gfn);
+	return ret;
 }
 
 static uint64_t host_now_ns(void *ctx)

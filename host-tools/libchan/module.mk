@@ -7,6 +7,7 @@ LIBCHAN_SRCS := $(wildcard hv/chan/*.c host-tools/libchan/*.c) hv/pmap/pmap_loca
 	hv/lib/failure.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
 LIBCHAN_OBJS := $(LIBCHAN_SRCS:%.c=$(B)/pic/%.o)
 LIBCHAN      := $(B)/lib/liblombard-chan
+LIBCHAN_SONAME := liblombard-chan.so.0
 LIBCHAN_LIBS := $(shell pkg-config --libs jansson)
 OBJS         += $(LIBCHAN_OBJS)
 ALL          += $(LIBCHAN).a $(LIBCHAN).so $(B)/lib/lombard-chan.pc
@@ -33,11 +34,17 @@ $(LIBCHAN).a: $(B)/pic/lombard-chan.o
 $(LIBCHAN).so: $(B)/pic/lombard-chan.o
 	$(SAY) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,liblombard-chan.so.0 -o $@ $^ $(LIBCHAN_LIBS)
-	$(Q)ln -sf liblombard-chan.so $@.0
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,$(LIBCHAN_SONAME) -o $@ $^ $(LIBCHAN_LIBS)
+	$(Q)ln -sf liblombard-chan.so $(B)/lib/$(LIBCHAN_SONAME)
 
-$(B)/lib/lombard-chan.pc: host-tools/libchan/lombard-chan.pc.in hv/lib/version.h
+VERSION = $(shell sed -n 's/.*LOMBARD_VERSION "\(.*\)"/\1/p' hv/lib/version.h)
+
+# $(call libchan_pc,PREFIX,LIBDIR,CFLAGS): print lombard-chan.pc
+libchan_pc = sed -e 's,@PREFIX@,$(1),' -e 's,@LIBDIR@,$(2),' -e 's,@CFLAGS@,$(3),' \
+	-e 's,@VERSION@,$(VERSION),' host-tools/libchan/lombard-chan.pc.in
+
+# For programs that use this build as it lies here: PKG_CONFIG_PATH=$(B)/lib.
+$(B)/lib/lombard-chan.pc: host-tools/libchan/lombard-chan.pc.in host-tools/libchan/module.mk hv/lib/version.h
 	$(SAY) GEN $@
 	@mkdir -p $(@D)
-	$(Q)sed -e 's,@LIBDIR@,$(abspath $(B)/lib),' -e 's,@HV@,$(abspath hv),' \
-		-e "s,@VERSION@,$$(sed -n 's/.*LOMBARD_VERSION "\(.*\)"/\1/p' hv/lib/version.h)," $< >$@
+	$(Q)$(call libchan_pc,$(CURDIR),$(abspath $(B)/lib),-I$(CURDIR)/hv/chan -I$(CURDIR)/hv/abi) >$@

@@ -12,8 +12,11 @@ struct place {
 	LIST_ENTRY(place) pl_all; /* in order */
 	uint64_t pl_gfn, pl_pages;
 	uint32_t pl_arena_pages; /* of the area that is mapped there; 0: none */
-	bool pl_own;		 /* it is an area of ours */
-	int pl_event;		 /* its endpoint's, if it is, or -1 */
+	uint64_t pl_endpoint;	 /* whose area it is, or whose peer's */
+	bool pl_own;		 /* it is the endpoint's own */
+	uint32_t pl_peer;	 /* else: the peer's number at the endpoint */
+	int pl_event;		 /* the endpoint's, if it is its own area, or -1 */
+	bool pl_going;		 /* the core may be taking the area away, or has done so */
 };
 
 LIST_HEAD(places, place);

@@ -3,20 +3,25 @@
  * From which length on is a message cheaper lent than copied?
  *
  *	copy(n) = n * c			c: nanoseconds a byte of memcpy
- *	lend(n) = H + frames(n) * C	H: a hypercall; C: protecting a frame, un-protecting it, and
- *					the fault of the sender's next write to it
+ *	lend(n) = H / B + frames(n) * C	H: a hypercall; B: sealed messages that are published at
+ *					once; C: protecting a frame, un-protecting it, and the
+ *					fault of the sender's next write to it
  *
  * c and H are measured when the endpoint is made (memcpy within the arena, CHANOP_reap), C at the
  * first loans: the smallest of COST_SAMPLES seals' time beyond H, by frame, plus the smallest of as
  * many first writes.  Until then C counts as 0, so that loans are tried.  The smallest, because
- * whatever disturbs a measurement makes it longer.
+ * whatever disturbs a measurement makes it longer.  B follows what the sender does.
  *
- * One frame is enough up to a frame's size: lend from (H + C) / c on.  Beyond, each frame must earn
- * its C: from (H + C) / (c - C / frame) on, or never if C is more than copying the frame.
+ * With huge frames messages are worth lending that no near cache holds: there c is measured over so
+ * much memory.  With small ones lending hardly pays, and nothing is spent on finding out.
+ *
+ * One frame is enough up to a frame's size: lend from (H / B + C) / c on.  Beyond, each frame must
+ * earn its C: from (H / B + C) / (c - C / frame) on, or never if C is more than copying the frame.
  */
 #include "private.h"
 
 #define COST_COPY_BYTES (256U << 10)
+#define COST_COPY_FAR (4U << 20)
 #define COST_TRIES 3
 #define COST_UNKNOWN UINT64_MAX
 
@@ -57,7 +62,7 @@ static void update(struct chan *ch)
 	uint64_t frame = UINT64_C(1) << ch->frame_shift;
 	bool known = cost->seal_samples >= COST_SAMPLES && cost->touch_samples >= COST_SAMPLES;
 	uint64_t per_frame = known ? cost->seal_ns + cost->touch_ns : 0;
-	uint64_t fixed = cost->call_ns + per_frame;
+	uint64_t fixed = cost->call_ns * COST_BATCH_ONE / cost->batch + per_frame;
 	uint64_t frame_copy = (cost->copy_ns << ch->frame_shift) / COST_COPY_BYTES;
 	uint64_t from = fixed * COST_COPY_BYTES / cost->copy_ns;
 
@@ -73,12 +78,15 @@ static void update(struct chan *ch)
 void cost_init(struct chan *ch)
 {
 	struct cost *cost = &ch->cost;
-	size_t half = ch->arena_bytes / 2 < COST_COPY_BYTES ? ch->arena_bytes / 2 : COST_COPY_BYTES;
+	size_t most = ch->frame_shift > ARENA_PAGE_SHIFT ? COST_COPY_FAR : COST_COPY_BYTES;
+	size_t half = ch->arena_bytes / 2 < most ? ch->arena_bytes / 2 : most;
 
-	*cost = (struct cost){.lend_from = ch->opt.lend_from, .measured = ch->opt.lend_from == 0};
+	*cost = (struct cost){.lend_from = ch->opt.lend_from,
+	    .measured = ch->opt.lend_from == 0,
+	    .batch = COST_BATCH_ONE};
 	if (!cost->measured)
 		return;
-	cost->copy_ns = time_copy(ch, half) * (COST_COPY_BYTES / half) + 1;
+	cost->copy_ns = time_copy(ch, half) * COST_COPY_BYTES / half + 1;
 	cost->call_ns = time_call(ch);
 	cost->seal_ns = cost->touch_ns = COST_UNKNOWN;
 	if (cost->call_ns == COST_UNKNOWN) {
@@ -86,6 +94,19 @@ void cost_init(struct chan *ch)
 		cost->lend_from = UINT64_MAX;
 		return;
 	}
+	update(ch);
+}
+
+/* A moving mean, in which the last publication counts for an eighth. */
+void cost_published(struct chan *ch, uint32_t n)
+{
+	int32_t diff = (int32_t)(n * COST_BATCH_ONE) - (int32_t)ch->cost.batch;
+	int32_t step = diff / 8;
+
+	/* It shall get there, and then cost nothing more. */
+	if (step == 0)
+		step = diff > 0 ? 1 : -1;
+	ch->cost.batch = (uint32_t)((int32_t)ch->cost.batch + step);
 	update(ch);
 }
 

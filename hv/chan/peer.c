@@ -138,7 +138,8 @@ void peer_finish(struct chan *ch, unsigned p)
 	err = ch->t->drop(&ch->ep, p);
 	if (err == -ENOMEM)
 		return; /* the next peer_check tries again */
-	if (err == 0)
+	/* Otherwise something may be mapped there yet. */
+	if (err == 0 || err == -EPIPE)
 		ch->t->unplace(ch->t->ctx, peer->gfn, peer->pages);
 	ch->attached &= (uint8_t)~bit;
 	slot_forget(ch, p);

@@ -83,9 +83,11 @@ struct peer {
 };
 
 #define COST_SAMPLES 8
+#define COST_BATCH_ONE 16U
 
 struct cost {
 	bool measured;	   /* else the option's value stands */
+	uint32_t batch;	   /* sealed messages published at once, in units of 1 / COST_BATCH_ONE */
 	uint64_t copy_ns;  /* to copy COST_COPY_BYTES */
 	uint64_t call_ns;  /* the cheapest hypercall */
 	uint64_t seal_ns;  /* smallest of the samples: sealing a frame ... */
@@ -290,6 +292,14 @@ void cost_init(struct chan *ch);
 bool cost_wants_seal(const struct chan *ch);
 void cost_seal_took(struct chan *ch, uint32_t frames, uint64_t ns);
 void cost_touch(struct chan *ch, uint32_t frame);
+void cost_published(struct chan *ch, uint32_t n);
+
+/* n messages, sealed or copied instead, become visible at once.  => n is not 0 */
+static inline void cost_publish(struct chan *ch, uint32_t n)
+{
+	if (ch->cost.measured && n * COST_BATCH_ONE != ch->cost.batch)
+		cost_published(ch, n);
+}
 
 /* Must a message of this length go by loan, if it is sealed? */
 static inline bool cost_lend_p(const struct chan *ch, uint64_t len)

@@ -332,6 +332,7 @@ int send_flush(struct chan *ch)
 	uint32_t seals = ch->queued_seals;
 	bool others = seals != ch->next - ch->pub;
 	struct slot *slot;
+	uint32_t strong = 0;
 	int err;
 
 	if (ch->pub == ch->next)
@@ -346,8 +347,11 @@ int send_flush(struct chan *ch)
 		if (slot->kind != CHAN_SEALED)
 			store32(&ch->control->desc[ch->pub & SLOT_MASK].seq, ch->pub);
 		slot_become(ch, slot, SLOT_LIVE);
+		strong += slot->kind != CHAN_SHARED;
 	}
 	ch->queued_seals = 0;
+	if (strong != 0)
+		cost_publish(ch, strong);
 	if (others) {
 		full_fence(ch);
 		wait_wake(ch, ch->out, SLEEP_NOT_FOR_MESSAGES);

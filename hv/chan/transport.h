@@ -41,7 +41,9 @@ struct chan_transport {
 	/*
 	 * create: CHANOP_create; fills in all of *ep but ep->transport.  All others get that ep.
 	 * close: CHANOP_close; ep is not used again, whatever the hypervisor says.
-	 * reap returns the number of seals left; drop: `peer` is a peer's number, notify: a mask.
+	 * reap returns the number of seals left; notify: a mask of peers.
+	 * drop: `peer` is a peer's number.  -ENOMEM: nothing has changed; -EPIPE: the hypervisor
+	 * is gone, and maps nothing any more.
 	 */
 	int (*create)(struct chan_endpoint *ep, struct chan_create *op);
 	int (*connect)(struct chan_endpoint *ep, struct chan_connect *op);

@@ -53,9 +53,10 @@ void wait_disarm_slow(struct chan *ch)
 	ch->armed = false;
 }
 
+/* If the cell is lost, chan_accept would not wait, but say so. */
 static bool acceptable(const struct chan *ch)
 {
-	return (load32(&ch->status->peers) & ~(uint32_t)ch->attached) != 0;
+	return (load32(&ch->status->peers) & ~(uint32_t)ch->attached) != 0 || chan_cut_off(ch);
 }
 
 static unsigned look(struct chan *ch, unsigned events)

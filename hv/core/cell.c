@@ -16,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/sys.h"
+
 struct console {
 	SLIST_ENTRY(console) next;
 	char path[];
@@ -55,19 +57,36 @@ static int directory(char *buf, size_t len)
 	    address.sun_path);
 }
 
+/* Is what we have locked still what others will find there?  A cell that ends removes its file. */
+static bool lock_counts(void)
+{
+	struct stat ours, there;
+
+	return fstat(lock_fd, &ours) == 0 && stat(lock_path, &there) == 0 &&
+	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
 /* One cell at a time for each socket path: who holds the lock file's lock may replace the socket.
  */
 static int take_lock(struct failure *f)
 {
+	int error;
+
 	snprintf(lock_path, sizeof(lock_path), "%s.lock", address.sun_path);
-	lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (lock_fd < 0)
-		return failure_sys(f, -errno, "can't make %s", lock_path);
-	if (flock(lock_fd, LOCK_EX | LOCK_NB) != 0)
-		return errno == EWOULDBLOCK ? failure_set(f, -EADDRINUSE, "another cell runs at %s",
-						  address.sun_path)
-					    : failure_sys(f, -errno, "can't lock %s", lock_path);
-	return 0;
+	for (;;) {
+		lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (lock_fd < 0)
+			return failure_sys(f, -errno, "can't make %s", lock_path);
+		error = flock(lock_fd, LOCK_EX | LOCK_NB) != 0 ? -errno : 0;
+		if (error == 0 && lock_counts())
+			return 0;
+		close(lock_fd);
+		if (error == -EWOULDBLOCK)
+			return failure_set(
+			    f, -EADDRINUSE, "another cell runs at %s", address.sun_path);
+		if (error != 0)
+			return failure_sys(f, error, "can't lock %s", lock_path);
+	}
 }
 
 static int listen_there(int *listener, struct failure *f)
@@ -135,7 +154,7 @@ int cell_console(const char *name, char *path, size_t len, int *fd, struct failu
 	pthread_mutex_unlock(&mutex);
 	directory(dir, sizeof(dir));
 	snprintf(path, len, "%s%s.%u.console", dir, name[0] != '\0' ? name : "guest", number);
-	c = malloc(sizeof(*c) + strlen(path) + 1);
+	c = SYS_ALLOC(malloc(sizeof(*c) + strlen(path) + 1));
 	if (c == NULL)
 		return failure_set(f, -ENOMEM, "out of memory");
 	*fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);

@@ -180,7 +180,7 @@ static int check_room(struct guest *g, const struct chan_create *op)
 
 static struct endpoint *endpoint_alloc(struct guest *g, const struct chan_create *op)
 {
-	struct endpoint *ep = calloc(1, sizeof(*ep));
+	struct endpoint *ep = SYS_ALLOC(calloc(1, sizeof(*ep)));
 
 	if (ep == NULL)
 		return NULL;

@@ -38,12 +38,15 @@ static bool over(struct endpoint *ep, struct seal *se)
 /*
  * => mutex.  A peer has to ask for what it looks at while its view shows old frames; and while
  * there is a broken seal for it, whose frames its view need not show: it may not have had one at
- * the time, or have asked for what is there now.
+ * the time, or have asked for what is there now.  What was so when the owner closed stays so: nothing
+ * of it is broken any more, and its links, where the counts were, are gone.
  */
 static void tell_stale(struct endpoint *ep)
 {
 	uint32_t stale;
 
+	if (ep->ep_closed)
+		return;
 	for (unsigned i = 0; i < CHAN_MAX_PEERS; i++) {
 		stale = ep->ep_links[i].li_old;
 		for (unsigned slot = 0; ep->ep_nbroken > 0 && slot < CHAN_SLOTS; slot++)

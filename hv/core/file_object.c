@@ -109,7 +109,7 @@ static void name_of(int fd, char name[PATH_MAX])
 static int file_create(int fd, const struct stat *sb, struct file_object **fop, struct failure *f)
 {
 	uint64_t npages = ((uint64_t)sb->st_size + UVM_PAGE_SIZE - 1) / UVM_PAGE_SIZE;
-	struct file_object *fo = calloc(1, sizeof(*fo));
+	struct file_object *fo = SYS_ALLOC(calloc(1, sizeof(*fo)));
 	struct memfd_store *ms;
 	int error;
 

@@ -137,11 +137,30 @@ static void add_cpu_time(const struct rusage *usage)
 	    (uint64_t)(u->tv_sec + k->tv_sec) * 1000000 + (uint64_t)(u->tv_usec + k->tv_usec));
 }
 
+/*
+ * Wait for the end of the process.  Only when nobody can kill it any more is its number let go: from
+ * then on it may be somebody else's.
+ */
+static int wait_child(struct guest *g, pid_t pid)
+{
+	struct rusage usage = {0};
+	siginfo_t si;
+	int status = 0;
+
+	while (waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+		continue;
+	pthread_mutex_lock(&g->g_mutex);
+	g->g_pid = 0;
+	pthread_mutex_unlock(&g->g_mutex);
+	while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR)
+		continue;
+	add_cpu_time(&usage);
+	return status;
+}
+
 /* What is left of the process says how it died, if it did not say so itself. */
 static void reap_child(struct guest *g)
 {
-	struct rusage usage = {0};
-	siginfo_t info;
 	int status = 0;
 	pid_t pid;
 
@@ -150,15 +169,7 @@ static void reap_child(struct guest *g)
 	kill_process(g);
 	pthread_mutex_unlock(&g->g_mutex);
 	if (pid > 0)
-		while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
-			continue;
-	/* Only now does the pid become free for others: nobody may use it any more. */
-	pthread_mutex_lock(&g->g_mutex);
-	if (pid > 0)
-		(void)wait4(pid, &status, 0, &usage);
-	g->g_pid = 0;
-	pthread_mutex_unlock(&g->g_mutex);
-	add_cpu_time(&usage);
+		status = wait_child(g, pid);
 	if (WIFSIGNALED(status))
 		guest_end_with(g, GUEST_END_KILLED, 126, "its process was killed by signal %d",
 		    WTERMSIG(status));
@@ -310,7 +321,7 @@ static int dup_fds(struct guest *g, const struct guest_config *cfg)
 
 static struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 {
-	struct guest *g = calloc(1, sizeof(*g));
+	struct guest *g = SYS_ALLOC(calloc(1, sizeof(*g)));
 
 	if (g == NULL)
 		return NULL;
@@ -386,7 +397,9 @@ static int make_process(struct guest *g, struct failure *f)
 	g->g_pmap_sock = sp.pmap;
 	g->g_event = sp.event;
 	g->g_control = sp.control;
+	pthread_mutex_lock(&g->g_mutex);
 	g->g_pid = sp.pid;
+	pthread_mutex_unlock(&g->g_mutex);
 	return 0;
 }
 

@@ -201,6 +201,8 @@ void guest_stop_all(void)
 	pthread_mutex_lock(&registry);
 	closed = true;
 	pthread_mutex_unlock(&registry);
+	/* What host programs have of each other and of guests outlives us. */
+	uvm_page_keep_freed(true);
 	while (guest_count() > 0)
 		guest_each(false, stop_one, NULL);
 }

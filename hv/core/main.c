@@ -27,6 +27,9 @@
 #define IDLE_MS 1000
 #define FIRST_MS 10000
 
+/* Without descriptors for another client we look again after this time. */
+#define BREATH_MS 100
+
 const char *argp_program_version = "lombardd " LOMBARD_VERSION;
 
 struct options {
@@ -107,6 +110,14 @@ static bool idle(void)
 	return guest_count() == 0 && sessions_count() == 0;
 }
 
+/* How long to wait for an event.  => listening: a client may come */
+static int patience(const struct options *o, bool listening)
+{
+	if (!listening)
+		return BREATH_MS;
+	return o->exit_when_idle ? IDLE_MS / 4 : -1;
+}
+
 static void run(const struct options *o, int listener, int signals)
 {
 	struct pollfd p[] = {{.fd = listener, .events = POLLIN}, {.fd = signals, .events = POLLIN},
@@ -114,13 +125,16 @@ static void run(const struct options *o, int listener, int signals)
 	int64_t deadline = now_ms() + FIRST_MS;
 
 	for (;;) {
-		if (poll(p, 3, o->exit_when_idle ? IDLE_MS / 4 : -1) < 0 && errno != EINTR)
+		if (poll(p, 3, patience(o, p[0].fd >= 0)) < 0 && errno != EINTR)
 			return;
 		if ((p[1].revents | p[2].revents) & POLLIN)
 			return;
-		if (p[0].revents & POLLIN) {
-			sessions_accept(listener);
+		/* Who can't be let in would wake us all the time. */
+		if (p[0].fd >= 0 && (p[0].revents & POLLIN)) {
+			p[0].fd = sessions_accept(listener) ? listener : -1;
 			deadline = 0;
+		} else {
+			p[0].fd = listener;
 		}
 		if (!idle())
 			deadline = 0;

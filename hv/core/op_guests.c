@@ -135,8 +135,8 @@ json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f
 	if (*error != 0)
 		return NULL;
 	pthread_mutex_lock(&g->g_mutex);
-	fields = json_pack("{s:i, s:s, s:i, s:s}", "domid", (int)g->g_domid, "name", g->g_name,
-	    "pid", (int)g->g_pid, "console", g->g_console);
+	fields = json_pack("{s:i, s:s, s:i, s:o}", "domid", (int)g->g_domid, "name", g->g_name,
+	    "pid", (int)g->g_pid, "console", session_text(g->g_console));
 	pthread_mutex_unlock(&g->g_mutex);
 	if (detach) {
 		guest_put(g);
@@ -297,11 +297,12 @@ static void list_one(void *arg, struct guest *g)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	pthread_mutex_lock(&g->g_mutex);
 	state = g->g_state == GUEST_RUNNING && guest_paused_p(g) ? "paused" : states[g->g_state];
-	json_array_append_new(arg,
-	    json_pack("{s:i, s:s, s:i, s:s, s:I, s:i, s:s, s:s, s:i}", "domid", (int)g->g_domid,
-		"name", g->g_name, "pid", (int)g->g_pid, "state", state, "memory",
-		(json_int_t)(g->g_ram_pages << UVM_PAGE_SHIFT), "vcpus", (int)g->g_vcpus, "image",
-		g->g_image, "console", g->g_console, "age", (int)(now.tv_sec - g->g_born.tv_sec)));
+	json_array_append_new(
+	    arg, json_pack("{s:i, s:s, s:i, s:s, s:I, s:i, s:s, s:o, s:i}", "domid",
+		     (int)g->g_domid, "name", g->g_name, "pid", (int)g->g_pid, "state", state,
+		     "memory", (json_int_t)(g->g_ram_pages << UVM_PAGE_SHIFT), "vcpus",
+		     (int)g->g_vcpus, "image", g->g_image, "console", session_text(g->g_console),
+		     "age", (int)(now.tv_sec - g->g_born.tv_sec)));
 	pthread_mutex_unlock(&g->g_mutex);
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/file_object.h"
 #include "core/session.h"
+#include "lib/sys.h"
 
 /* Most pages in one `map`, and most runs and descriptors in its answer. */
 #define MAP_MAX_PAGES 4096u
@@ -51,7 +52,7 @@ void session_end_loans(struct session *s)
 
 static struct session_loan *new_loan(struct session *s, uint64_t id)
 {
-	struct session_loan *sl = calloc(1, sizeof(*sl));
+	struct session_loan *sl = SYS_ALLOC(calloc(1, sizeof(*sl)));
 
 	if (sl != NULL) {
 		sl->sl_id = id;
@@ -60,11 +61,28 @@ static struct session_loan *new_loan(struct session *s, uint64_t id)
 	return sl;
 }
 
+/* The one to lend to must live: its number will be another's, who has not been meant. */
+static bool borrower_of(json_t *request, uint32_t *domid, int *error, struct failure *f)
+{
+	struct guest *g = session_guest(request, "to", error, f);
+	bool lives;
+
+	if (g == NULL)
+		return false;
+	pthread_mutex_lock(&g->g_mutex);
+	lives = g->g_state < GUEST_STOPPING;
+	pthread_mutex_unlock(&g->g_mutex);
+	*domid = g->g_domid;
+	if (!lives)
+		*error = failure_set(f, -ESRCH, "%s has ended", g->g_name);
+	guest_put(g);
+	return lives;
+}
+
 static bool terms_of(json_t *request, struct uvm_offer_terms *terms, int *error, struct failure *f)
 {
 	const char *kind = json_string_value(json_object_get(request, "kind"));
 	json_t *to = json_object_get(request, "to");
-	struct guest *g;
 
 	if (!session_uint(request, "tag", &terms->ot_tag, error, f))
 		return false;
@@ -82,12 +100,7 @@ static bool terms_of(json_t *request, struct uvm_offer_terms *terms, int *error,
 		terms->ot_borrower = UVM_DOMID_ANY;
 		return true;
 	}
-	g = session_guest(request, "to", error, f);
-	if (g == NULL)
-		return false;
-	terms->ot_borrower = g->g_domid;
-	guest_put(g);
-	return true;
+	return borrower_of(request, &terms->ot_borrower, error, f);
 }
 
 static json_t *lent(uint64_t id, uint64_t pages, uint64_t bytes)
@@ -153,13 +166,18 @@ static json_t *lend_guest(struct session *s, struct guest *g, json_t *request,
 	if (!session_uint(request, "gfn", &gfn, error, f) ||
 	    !session_uint(request, "pages", &pages, error, f))
 		return NULL;
+	/* First of all, so that a loan that is made has somebody to end it. */
+	if (terms->ot_borrower == UVM_DOMID_HOST && (sl = new_loan(s, 0)) == NULL) {
+		*error = failure_set(f, -ENOMEM, "out of memory");
+		return NULL;
+	}
 	map = guest_map_get(g);
 	if (map == NULL) {
 		*error = failure_set(f, -ESRCH, "%s has ended", g->g_name);
+		if (sl != NULL)
+			end_loan(sl);
 		return NULL;
 	}
-	if (terms->ot_borrower == UVM_DOMID_HOST)
-		sl = new_loan(s, 0);
 	uvm_world_enter();
 	*error = pages == 0 || pages > (uint64_t)1 << 32
 		     ? -EFAULT

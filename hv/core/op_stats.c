@@ -7,6 +7,7 @@
 
 #include "core/file_object.h"
 #include "core/session.h"
+#include "lib/sys.h"
 #include "uvm/uvm_audit.h"
 
 /* A guest's part, as the auditor saw it: copied with the world stopped, turned into JSON later. */
@@ -76,7 +77,7 @@ static json_t *guests_json(const struct parts *ps)
 static void object_json(void *arg, const struct file_object_info *info)
 {
 	json_array_append_new(
-	    arg, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", info->name, "pages",
+	    arg, json_pack("{s:o, s:I, s:I, s:I, s:I}", "name", session_text(info->name), "pages",
 		     (json_int_t)info->pages, "resident", (json_int_t)info->resident, "reads",
 		     (json_int_t)info->reads, "bytes_read", (json_int_t)info->bytes_read));
 }
@@ -160,7 +161,7 @@ json_t *op_stats(struct session *s, json_t *request, int *error, struct failure 
 	(void)s;
 	(void)request;
 	guest_each(false, count_one, &ps.room);
-	ps.part = calloc(ps.room + 1, sizeof(*ps.part));
+	ps.part = SYS_ALLOC(calloc(ps.room + 1, sizeof(*ps.part)));
 	*error = ps.part == NULL ? -ENOMEM : uvm_account(&ac, take_part, &ps);
 	if (*error != 0) {
 		free(ps.part);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/sock.h"
+#include "lib/sys.h"
 #include "lib/version.h"
 
 #define MAX_REQUEST 65536u
@@ -21,14 +22,55 @@ static pthread_cond_t gone = PTHREAD_COND_INITIALIZER;
 static LIST_HEAD(, session) sessions = LIST_HEAD_INITIALIZER(sessions);
 static unsigned nsessions;
 
+/* Bytes of the character at p, which is not NUL; 0: it is none in UTF-8. */
+static size_t char_len(const char *p)
+{
+	json_t *j = NULL;
+	size_t n = 0;
+
+	while (j == NULL && n < 4 && p[n] != '\0')
+		j = json_stringn(p, ++n);
+	if (j == NULL)
+		return 0;
+	json_decref(j);
+	return n;
+}
+
+json_t *session_text(const char *text)
+{
+	static const char escape_len = 4; /* \xNN */
+	json_t *j = json_string(text);
+	char *buf, *to;
+	size_t n;
+
+	if (j != NULL)
+		return j;
+	buf = to = SYS_ALLOC(malloc(strlen(text) * escape_len + 1));
+	if (buf == NULL)
+		return NULL;
+	for (; *text != '\0'; text += n) {
+		n = char_len(text);
+		if (n > 0) {
+			to = mempcpy(to, text, n);
+		} else {
+			to += sprintf(to, "\\x%02x", (unsigned char)*text);
+			n = 1;
+		}
+	}
+	*to = '\0';
+	j = json_string(buf);
+	free(buf);
+	return j;
+}
+
 static json_t *op_hello(struct session *s, json_t *request, int *error, struct failure *f)
 {
 	(void)s;
 	(void)request;
 	(void)error;
 	(void)f;
-	return json_pack("{s:s, s:i, s:s, s:b}", "version", LOMBARD_VERSION, "pid", (int)getpid(),
-	    "socket", cell_socket(), "kvm", access("/dev/kvm", R_OK | W_OK) == 0);
+	return json_pack("{s:s, s:i, s:o, s:b}", "version", LOMBARD_VERSION, "pid", (int)getpid(),
+	    "socket", session_text(cell_socket()), "kvm", access("/dev/kvm", R_OK | W_OK) == 0);
 }
 
 static json_t *op_shutdown(struct session *s, json_t *request, int *error, struct failure *f)
@@ -120,7 +162,8 @@ static bool send_json(struct session *s, json_t *packet)
 
 static json_t *refusal(int error, const struct failure *f)
 {
-	return json_pack("{s:b, s:i, s:s}", "ok", 0, "errno", -error, "error", f->text);
+	return json_pack(
+	    "{s:b, s:i, s:o}", "ok", 0, "errno", -error, "error", session_text(f->text));
 }
 
 static bool asks_p(json_t *request, const char *what)
@@ -189,9 +232,9 @@ static bool serve_request(struct session *s, char *buf, bool *ends_cell)
 
 json_t *session_exit(struct guest *g)
 {
-	return json_pack("{s:s, s:i, s:s, s:s, s:i, s:s%}", "event", "exit", "domid",
+	return json_pack("{s:s, s:i, s:s, s:s, s:i, s:o}", "event", "exit", "domid",
 	    (int)g->g_domid, "name", g->g_name, "reason", guest_end_name(g->g_end), "status",
-	    g->g_status, "message", g->g_message, strnlen(g->g_message, sizeof(g->g_message)));
+	    g->g_status, "message", session_text(g->g_message));
 }
 
 /* The guest that the client waits for has ended. */
@@ -252,7 +295,7 @@ static void session_free(struct session *s)
 static void *session_main(void *arg)
 {
 	struct session *s = arg;
-	char *buf = malloc(MAX_REQUEST);
+	char *buf = SYS_ALLOC(malloc(MAX_REQUEST));
 
 	if (buf != NULL)
 		serve(s, buf);
@@ -261,7 +304,7 @@ static void *session_main(void *arg)
 	return NULL;
 }
 
-void sessions_accept(int listener)
+bool sessions_accept(int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC), size = SEND_BUFFER;
 	struct session *s;
@@ -269,8 +312,8 @@ void sessions_accept(int listener)
 	bool full;
 
 	if (fd < 0)
-		return;
-	s = calloc(1, sizeof(*s));
+		return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
+	s = SYS_ALLOC(calloc(1, sizeof(*s)));
 	pthread_mutex_lock(&mutex);
 	full = s == NULL || nsessions >= MAX_SESSIONS;
 	if (!full) {
@@ -283,7 +326,7 @@ void sessions_accept(int listener)
 	if (full) {
 		close(fd);
 		free(s);
-		return;
+		return true;
 	}
 	/* Without the privilege the kernel's default must do: long answers may fail then. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) != 0)
@@ -292,6 +335,7 @@ void sessions_accept(int listener)
 		session_free(s);
 	else
 		pthread_detach(thread);
+	return true;
 }
 
 unsigned sessions_count(void)

@@ -53,6 +53,13 @@ struct guest *session_guest(json_t *request, const char *key, int *error, struct
 /* session_uint: an optional whole number; false (and *error, *f) when it is something else. */
 bool session_uint(json_t *request, const char *key, uint64_t *value, int *error, struct failure *f);
 
+/*
+ * session_text: a text from outside as JSON.  Bytes that are no UTF-8, as in a file's name or a
+ * sentence that was cut, are written as \xNN: without them JSON has no place for it at all.
+ * => NULL: out of memory
+ */
+json_t *session_text(const char *text);
+
 /* session_exit: the fields of an exit event.  => the guest has ended */
 json_t *session_exit(struct guest *g);
 
@@ -61,9 +68,10 @@ void session_end_loans(struct session *s);
 
 /*
  * sessions_accept: take in a client that connects to the listening socket.
+ * => false: we are short of descriptors or memory, and the client still waits: try again later
  * sessions_stop: hang up on all, and wait until their threads are done.
  */
-void sessions_accept(int listener);
+bool sessions_accept(int listener);
 unsigned sessions_count(void);
 void sessions_stop(void);
 

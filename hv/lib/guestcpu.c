@@ -89,7 +89,8 @@ static void filter(struct kvm_cpuid2 *c)
 
 int guestcpu_get(int kvm, struct kvm_cpuid2 **list)
 {
-	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + GUESTCPU_MAX * sizeof(c->entries[0]));
+	struct kvm_cpuid2 *c = SYS_ALLOC(
+	    calloc(1, sizeof(*c) + GUESTCPU_MAX * sizeof(c->entries[0])));
 	int ret;
 
 	if (c == NULL)

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/sys.h"
+
 /* Room for one SCM_RIGHTS message; the kernel may fill the alignment at its end with one more fd.
  */
 #define CONTROL_FDS ((CMSG_SPACE(SOCK_MAX_FDS * sizeof(int)) - CMSG_LEN(0)) / sizeof(int))
@@ -42,7 +44,7 @@ int sock_send(int fd, const void *msg, size_t len, const int *fds, unsigned nfds
 		memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
 	}
 	do
-		n = sendmsg(fd, &mh, MSG_NOSIGNAL);
+		n = SYS(sendmsg(fd, &mh, MSG_NOSIGNAL));
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? peer_errno(errno) : 0;
 }
@@ -102,7 +104,7 @@ int sock_recv(
 	do {
 		mh.msg_control = max_fds > 0 ? &control : NULL;
 		mh.msg_controllen = max_fds > 0 ? CMSG_SPACE(max_fds * sizeof(int)) : 0;
-		n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
+		n = SYS(recvmsg(fd, &mh, MSG_CMSG_CLOEXEC));
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return peer_errno(errno);

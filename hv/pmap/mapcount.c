@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/sys.h"
+
 int mapcount_init(struct mapcount *mc, uint64_t npages)
 {
 	mc->class = NULL;
@@ -11,7 +13,7 @@ int mapcount_init(struct mapcount *mc, uint64_t npages)
 	mc->lines = npages > 0;
 	if (npages == 0)
 		return 0;
-	mc->class = calloc(npages, sizeof(*mc->class));
+	mc->class = SYS_ALLOC(calloc(npages, sizeof(*mc->class)));
 	return mc->class ? 0 : -ENOMEM;
 }
 

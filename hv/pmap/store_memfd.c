@@ -136,7 +136,7 @@ static int create(const char *name, uint32_t frame_pages, uint64_t bank_pages, u
 {
 	bool huge = frame_pages > 1;
 	size_t size = bank_pages * nbanks * frame_pages * UVM_PAGE_SIZE;
-	struct memfd_store *ms = calloc(1, sizeof(*ms));
+	struct memfd_store *ms = SYS_ALLOC(calloc(1, sizeof(*ms)));
 	void *base;
 	int error;
 

@@ -17,6 +17,7 @@ static struct uvm_pagelist active = TAILQ_HEAD_INITIALIZER(active);
 static struct uvm_pagelist inactive = TAILQ_HEAD_INITIALIZER(inactive);
 static struct uvm_pagelist dying = TAILQ_HEAD_INITIALIZER(dying);
 static _Atomic bool some_dying;
+static atomic_bool keep_freed;
 
 int uvm_store_init(struct uvm_store *st, const struct uvm_store_ops *ops, uint64_t bank_pages,
     unsigned nbanks, uint32_t domid)
@@ -74,7 +75,7 @@ void uvm_store_trim(struct uvm_store *st)
 {
 	uint64_t index = 0, end = st->st_bank_pages * st->st_nbanks, first, len, n;
 
-	while (index < end) {
+	while (index < end && !atomic_load(&keep_freed)) {
 		if (st->st_ops->so_resident(st, index, end - index, &first, &len) != 0 || len == 0)
 			return;
 		n = frameless(st, first, len);
@@ -275,11 +276,16 @@ static bool reap_run(struct uvm_pagelist *list)
 	return true;
 }
 
+void uvm_page_keep_freed(bool keep)
+{
+	atomic_store(&keep_freed, keep);
+}
+
 void uvm_page_reap(void)
 {
 	struct uvm_pagelist list = TAILQ_HEAD_INITIALIZER(list);
 
-	if (!atomic_load_explicit(&some_dying, memory_order_relaxed))
+	if (!atomic_load_explicit(&some_dying, memory_order_relaxed) || atomic_load(&keep_freed))
 		return;
 	uvm_lock(&uvm_queues_lock);
 	TAILQ_CONCAT(&list, &dying, pg_queue);

@@ -228,6 +228,13 @@ void uvm_page_unhold(struct uvm_page *pg);
 /* Give the memory of freed frames back.  => no locks held but the world's */
 void uvm_page_reap(void);
 
+/*
+ * uvm_page_keep_freed: from now on (or no more) frames that are freed keep memory and place.  For the
+ * end of the core: host programs may still look at them, and what they have mapped lives as long
+ * as they want.
+ */
+void uvm_page_keep_freed(bool keep);
+
 /* Paging queues.  => queues locked */
 void uvm_page_activate(struct uvm_page *pg);
 void uvm_page_deactivate(struct uvm_page *pg);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/sys.h"
+
 #define FIRST_PORTS 64u
 #define MAX_PORTS (64u * 64u) /* two levels of 64 bits */
 
@@ -89,7 +91,7 @@ static int grow(struct evtchn_domain *ed)
 
 	if (n > MAX_PORTS)
 		return -ENOSPC;
-	ports = realloc(ed->ed_ports, n * sizeof(*ports));
+	ports = SYS_ALLOC(realloc(ed->ed_ports, n * sizeof(*ports)));
 	if (ports == NULL)
 		return -ENOMEM;
 	memset(ports + ed->ed_nports, 0, (n - ed->ed_nports) * sizeof(*ports));

@@ -181,5 +181,44 @@ test_truncated_file() {
 	expect 0 lombard stop shrunk
 }
 
+# Bug: a file whose name is no UTF-8 was missing in the account; a sentence with such a name was a
+# hang-up.
+test_odd_names() {
+	local file=$work/$'caf\xe9-\xe2\x82\xac-\xf0\x9f\xe2\x82' id
+	cp "$probe" "$file"
+	expect 0 lombard lend --file "$file" --to any
+	id=$out
+	expect 0 lombard stats --json
+	says '/caf??xe9-€-??xf0??x9f??xe2??x82"' "$out"
+	expect 0 lombard stats
+	says '/caf?xe9-€-?xf0?x9f?xe2?x82 ' "$out"
+	expect 0 lombard return "$id"
+	own_cell $'od\xe9'
+	launch there sleep ms=60000
+	says 'od?xe9/' "$console"
+	expect 0 lombard list --json
+	says 'od??xe9/' "$out"
+	expect 0 lombard start
+	expect 0 lombard stop there
+	end_cell
+}
+
+# Bug: an offer to a guest that had ended stayed, and was the next guest's who got that number.
+test_to_ended() {
+	local to
+	launch was sleep ms=60000
+	expect 0 lombard stop was
+	for to in was "$domid"; do
+		expect 1 lombard lend --file "$probe" --to "$to"
+		says "was has ended" "$err"
+	done
+	launch is sleep ms=60000
+	expect 1 lombard lend --from is --gfn 0 --pages 1 --to was
+	says "was has ended" "$err"
+	expect 0 lombard loans
+	equal "rows of loans" "${out%%$'\n'*}" "$out"
+	expect 0 lombard stop is
+}
+
 host_tests read_once partial_last_page part_of_file changed_file counter_and_editor bad_ranges \
-	bad_files fifo to_other_guest truncated_file
+	bad_files fifo to_other_guest truncated_file odd_names to_ended

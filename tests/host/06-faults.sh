@@ -4,12 +4,12 @@
 # The Nth system call or allocation fails (hv/lib/sys.h), for N = 1, 2, ... until a run gets by
 # without it.  Whatever fails says so, nothing crashes, hangs or leaks, and the cell goes on.
 # Needs a build with LOMBARD_FAULTS; from the 40th on, N grows in steps, unless HOST_EVERY is 1: then
-# every single call fails once, which takes a quarter of an hour or more; HOST_FROM=N begins there.
+# every single call fails once, which takes hours; HOST_FROM=N begins there.
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 
 every=${HOST_EVERY:-0}
 from=${HOST_FROM:-1}
-limit=$((every ? 7200 : 400))
+limit=$((every ? 14400 : 400))
 
 triggered() { [[ $(<"$cell_log") == *'fails, as asked'* ]]; }
 
@@ -27,6 +27,28 @@ try() {
 	return "$status"
 }
 
+# lent_to_host: out lists a loan of a guest to the host.
+lent_to_host() {
+	local lender borrower row
+	while read -r row; do
+		read -r _ lender borrower _ <<<"$row"
+		[ "$lender" = host ] || [ "$borrower" != host ] || return 0
+	done <<<"$out"
+	return 1
+}
+
+lends_nothing_to_host() {
+	run lombard loans
+	[ "$status" = 0 ] && ! lent_to_host
+}
+
+# A client has a picture made and hangs up.
+picture_of() {
+	run "$bin/host/rawclient" "$LOMBARD_SOCKET" \
+		send "{\"op\": \"lend\", \"from\": \"$1\", \"to\": 0, \"gfn\": 256, \"pages\": 4}" recv
+	until_true 5 lends_nothing_to_host || fail "N=$n: a loan to the host outlives its client"
+}
+
 # Launch, lend, break, return, stop: alone, with a file, and between guests.
 scenario() {
 	try run -m 8M "$probe" lend-again
@@ -34,6 +56,7 @@ scenario() {
 		try run -m 8M "$probe" borrow-write tag=1
 	fi
 	if try run -d -n owner -m 8M "$probe" spin; then
+		picture_of owner
 		if try lend --from owner --gfn 0x100 --pages 600 --to any --cow --tag 2; then
 			try run -m 8M "$probe" borrow-write tag=2
 		fi

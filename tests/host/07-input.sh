@@ -347,6 +347,37 @@ test_many_connections() {
 	run_probe 0 hello
 }
 
+# ticks_of PID: the processor time it has used, in hundredths of a second.
+ticks_of() {
+	local stat fields
+	stat=$(<"/proc/$1/stat")
+	read -r -a fields <<<"${stat##*) }"
+	printf '%d' $((fields[11] + fields[12]))
+}
+
+# Bug: with a client at the door and no descriptor left for it, the cell used a processor up.
+test_no_descriptor_left() {
+	local client clients=() before ticks
+	ulimit -n 40
+	own_cell few
+	# Two, because they are as short of descriptors.
+	for client in 1 2; do
+		"$bin/host/rawclient" "$LOMBARD_SOCKET" more 30 say there sleep 60000 >"$work/few.$client" &
+		clients+=($!)
+		await "$work/few.$client" there
+	done
+	pause 0.5
+	[ "$(fds "$cell_pid")" -ge 40 ] || fail "the cell has descriptors left: $(fds "$cell_pid")"
+	before=$(ticks_of "$cell_pid")
+	pause 3
+	ticks=$(($(ticks_of "$cell_pid") - before))
+	[ "$ticks" -le 8 ] || fail "$ticks ticks in 3 seconds"
+	kill -KILL "${clients[@]}"
+	until_true 10 answers || fail "nobody is let in any more"
+	run_probe 0 hello
+	end_cell
+}
+
 # ---- where the cell is ----
 
 test_second_cell() {
@@ -398,4 +429,4 @@ test_vmm_by_hand() {
 host_tests truncated_image not_elf wrong_machine no_note wild_note program_headers segments \
 	overlapping_segments image_too_large image_kinds names sizes long_command_line garbage \
 	unknown_operations wrong_fields lend_ranges wrong_descriptors wrong_console huge_packets \
-	silent_client deaf_client many_connections second_cell stale_socket bad_socket_paths vmm_by_hand
+	silent_client deaf_client many_connections no_descriptor_left second_cell stale_socket bad_socket_paths vmm_by_hand

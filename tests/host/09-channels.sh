@@ -23,6 +23,8 @@ start() {
 		pid_of[$name]=
 	else
 		console_of[$name]=$work/$name.out
+		# What another test's program of that name has said is not to be seen.
+		: >"${console_of[$name]}"
 		"$chanhost" "$@" >"${console_of[$name]}" 2>&1 </dev/null &
 		pid_of[$name]=$!
 	fi
@@ -30,6 +32,17 @@ start() {
 
 # sees NAME PATTERN [SECONDS]: it prints such a line.
 sees() { await "${console_of[$1]}" "$2" "${3:-20}"; }
+
+died= # when a death began that others have to notice, in ms
+
+# told NAME PATTERN: it is told of the death within a second, and says so.
+told() {
+	local after
+	sees "$1" "$2" 5
+	after=$(($(now_ms) - died))
+	say "$1 was told after $after ms"
+	[ "$after" -le $((1000 * scale)) ] || fail "$1 was told of a death after $after ms"
+}
 
 # ends NAME STATUS: it ends, with this exit status.
 ends() {
@@ -49,9 +62,11 @@ kill_it() {
 	local pid=${pid_of[$1]}
 	if [ -z "$pid" ]; then
 		find_vmm "$(domid_of "$1")"
+		died=$(now_ms)
 		kill -KILL "$vmm_pid"
 		await_end "$1" 126
 	else
+		died=$(now_ms)
 		kill -KILL "$pid"
 		wait "$pid"
 	fi
@@ -136,9 +151,10 @@ sender_goes() {
 	if [ "$how" = kill ]; then
 		kill_it talker
 	else
+		died=$(now_ms)
 		expect 0 lombard stop talker
 	fi
-	sees holder "probe: held for * rounds" 3
+	told holder "probe: held for * rounds"
 	ends holder 0
 	quiet
 	sound
@@ -157,7 +173,7 @@ receiver_goes() {
 	sees listener "probe: draining"
 	pause 0.3
 	kill_it listener
-	sees talker "probe: streamed *" 3
+	told talker "probe: streamed *"
 	ends talker 0
 	quiet
 	sound
@@ -173,7 +189,7 @@ never_releases() {
 	take_stats || fail "the account is wrong: $findings"
 	[ "${stat[channel.line.seals]}" -ge 10 ] || fail "only ${stat[channel.line.seals]} seals"
 	kill_it miser
-	sees talker "probe: streamed *" 3
+	told talker "probe: streamed *"
 	ends talker 0
 	quiet
 	sound
@@ -251,9 +267,10 @@ test_peer_of_many_dies() {
 	pause 0.3
 	sound
 	equal "peers that are left" "${stat[channel.all.live]}" 2
+	died=$(now_ms)
 	expect 0 lombard stop source
-	sees sink2 "probe: drained *" 3
-	sees sink4 "probe: drained *" 3
+	told sink2 "probe: drained *"
+	told sink4 "probe: drained *"
 	ends sink2 0
 	ends sink4 0
 	quiet
@@ -297,10 +314,11 @@ test_program_is_listed() {
 	says "line" "$out"
 	sound
 	equal "pages of the arena" "${stat[channel.line.arena_pages]}" 256
+	died=$(now_ms)
 	expect 0 lombard stop "$(guest_names_like program)"
-	sees talker "probe: streamed *" 3
+	told talker "probe: streamed *"
 	ends talker 0
-	sees listener "probe: drained *" 3
+	told listener "probe: drained *"
 	ends listener 0
 	quiet
 }
@@ -319,10 +337,30 @@ test_cell_ends() {
 	start host listener chan-drain name=line bytes=1000
 	sees listener "probe: draining"
 	pause 0.2
+	died=$(now_ms)
 	end_cell
-	sees talker "probe: streamed *" 3
+	told talker "probe: streamed *"
 	ends talker 0
 	ends listener 0
+}
+
+# Regression: what a program holds of a message stays as it is when the cell ends in order.
+cell_ends_while_held() {
+	own_cell "$1"
+	start host holder chan-hold name=line create=1 bytes=2000000
+	start "$1" talker chan-stream name=line bytes=2000000 lend=4096 arena=8
+	sees holder "probe: holding"
+	pause 0.2
+	died=$(now_ms)
+	end_cell
+	told holder "probe: held for * rounds"
+	ends holder 0
+	[ "$1" = guest ] || ends talker 0
+}
+
+test_cell_ends_while_held() {
+	cell_ends_while_held host
+	cell_ends_while_held guest
 }
 
 test_cell_killed() {
@@ -331,9 +369,10 @@ test_cell_killed() {
 	start host listener chan-drain name=line bytes=10000
 	sees listener "probe: draining"
 	pause 0.2
+	died=$(now_ms)
 	kill -KILL "$cell_pid"
 	wait "$cell_pid" 2>/dev/null
-	sees talker "probe: streamed *" 3
+	told talker "probe: streamed *"
 	ends talker 0
 	ends listener 0
 }
@@ -465,47 +504,63 @@ test_random_deaths() {
 	done
 }
 
-# soak_pair NAME: one streams to the other, whoever they are, messages up to some size.
-soak_pair() {
-	local kinds=(guest host) sizes=(64 1000 5000 100000 1500000) settings
-	settings="bytes=${sizes[RANDOM % 5]} random=1"
-	# shellcheck disable=SC2086 # two words
-	start "${kinds[RANDOM % 2]}" "$1-source" chan-stream "name=$1" create=1 arena=4 lend=4096 \
-		"strength=$((1 + RANDOM % 2))" "dirty=$((RANDOM % 2))" $settings
+# duplex ARGUMENT...: one channel, both its ends send and receive at once, each message sealed or shared.
+duplex() {
+	local kinds=(guest host) sizes=(64 5000 100000 $((4000000 / scale)))
+	local settings="bytes=${sizes[RANDOM % 4]} random=1 strength=3 lend=4096 arena=8"
+	# shellcheck disable=SC2086 # words
+	start "${kinds[RANDOM % 2]}" here chan-duplex name=both create=1 "dirty=$((RANDOM % 2))" $settings "$@"
 	# shellcheck disable=SC2086
-	start "${kinds[RANDOM % 2]}" "$1-sink" chan-drain "name=$1" arena=1 $settings
+	start "${kinds[RANDOM % 2]}" there chan-duplex name=both "dirty=$((RANDOM % 2))" $settings "$@"
 }
 
-# One of a pair dies; the other has to notice, and what it got was right to the last byte.
-soak_death() {
-	local ends=(source sink) victim=$((RANDOM % 2))
-	kill_it "$1-${ends[victim]}"
-	ends "$1-${ends[1 - victim]}" 0
+# What one has sent, all of it, the other has received.
+both_complete() {
+	local sent received
+	ends here 0
+	ends there 0
+	sees here "probe: duplex * complete=1"
+	sent=$(field sent)
+	received=$(field received)
+	sees there "probe: duplex * complete=1"
+	equal "what came there" "$(field received)" "$sent"
+	equal "what came here" "$received" "$(field sent)"
+	messages=$((messages + sent + received))
 }
 
-# In both directions at once, until the time is over; then nothing is left.
+# One of them dies; the other has to notice, and what it got was right to the last byte.
+one_dies() {
+	local who=(here there) victim=$((RANDOM % 2))
+	sees here "probe: both ways"
+	sees there "probe: both ways"
+	pause "$((RANDOM % 2)).$((RANDOM % 10))"
+	sound
+	kill_it "${who[victim]}"
+	told "${who[1 - victim]}" "probe: duplex *"
+	ends "${who[1 - victim]}" 0
+}
+
+# Until the time is over, by turns: to an orderly end, to a death; then nothing is left.
 test_soak() {
-	local start=$SECONDS rounds=0
+	local start=$SECONDS rounds=0 messages=0
 	RANDOM=${HOST_SEED:-$((EPOCHSECONDS % 32768))}
 	say "seed $RANDOM, $soak s"
 	while ((SECONDS - start < soak)); do
-		soak_pair there
-		soak_pair back
-		sees there-sink "probe: draining"
-		sees back-sink "probe: draining"
-		pause "$((RANDOM % 3)).$((RANDOM % 10))"
+		duplex "seconds=$((1 + RANDOM % 3))"
+		both_complete
+		quiet
 		sound
-		soak_death there
-		soak_death back
+		duplex seconds=1000 deaths=1
+		one_dies
 		quiet
 		sound
 		rounds=$((rounds + 1))
 	done
-	say "$rounds rounds"
+	say "$rounds rounds, $messages messages in those that ended well"
 	equal "frames of the cell" "${stat[cell.total]}" 0
 }
 
 host_tests sealed copied shared backwards early_writes early_writes_seen_late sender_killed \
 	sender_stopped receiver_killed never_releases names self threads eight_peers peer_of_many_dies \
-	write_to_peer program_is_listed cell_ends cell_killed bad_arguments rules alien fuzz huge \
+	write_to_peer program_is_listed cell_ends cell_ends_while_held cell_killed bad_arguments rules alien fuzz huge \
 	huge_missing huge_exhausted random_deaths soak

@@ -7,7 +7,7 @@ HOST_VARIANT ?= asan
 
 HOST_PROGS := host/rawclient host/frames host/chanhost
 PROGS      += $(HOST_PROGS)
-host/rawclient_SRCS := tests/host/rawclient.c hv/lib/sock.c
+host/rawclient_SRCS := tests/host/rawclient.c hv/lib/sock.c hv/lib/sys.c
 host/frames_SRCS    := tests/host/frames.c
 # As a user's program would be: with the public headers and the library.
 host/chanhost_SRCS  := tests/host/chanhost.c

@@ -345,6 +345,39 @@ Test(chan, crossover_is_measured)
 	pair_close();
 }
 
+/* Messages that are sent together share the price of a hypercall. */
+Test(chan, crossover_falls_when_messages_are_sent_together)
+{
+	struct chan_options options = {.arena_bytes = 4 << 20, .flags = CHAN_BASE_FRAMES};
+	struct chan_info single, together;
+
+	fake_start(0);
+	fake_slow(100000, 0);
+	OK(chan_create("a", &options, &a));
+	b = join(&options);
+	OK(chan_info(a, &single));
+	for (unsigned i = 0; i < 40; i++) {
+		struct chan_message msg;
+
+		for (unsigned k = 0; k < 4; k++)
+			send_filled(
+			    a, 100, 4 * i + k, CHAN_SEND_SEALED | (k < 3 ? CHAN_SEND_MORE : 0));
+		for (unsigned k = 0; k < 4; k++) {
+			OK(chan_recv(b, CHAN_NOW, &msg));
+			OK(chan_release(b, &msg));
+		}
+	}
+	OK(chan_info(a, &together));
+	cr_assert_leq(together.lend_from, single.lend_from / 3);
+	for (unsigned i = 0; i < 80; i++) {
+		send_filled(a, 100, i, CHAN_SEND_SEALED);
+		expect_and_release(b, 100, i, CHAN_COPY);
+	}
+	OK(chan_info(a, &together));
+	cr_assert_eq(together.lend_from, single.lend_from, "and comes back");
+	pair_close();
+}
+
 Test(chan, lending_stops_when_frames_cost_more_than_copying_them)
 {
 	struct chan_options options = {.arena_bytes = 8 << 20, .flags = CHAN_BASE_FRAMES};

@@ -317,6 +317,44 @@ Test(channel, broken_seal_is_shown_to_who_is_accepted_later)
 	end();
 }
 
+static int64_t refresh(struct guest *g, uint64_t id, uint32_t seq, uint32_t first)
+{
+	struct chan_refresh op = {.id = id, .seq = seq, .first = first, .nr = 1};
+
+	return CALL(g, CHANOP_refresh, &op);
+}
+
+/*
+ * A peer that sees old frames reads two messages of an owner that has closed: it once was not told any
+ * more after the first that it had to ask for the second, and read other bytes than were sealed.
+ */
+Test(channel, closed_owner_stays_stale)
+{
+	struct endpoint *ep;
+	struct pair p;
+
+	begin();
+	p = connected();
+	cr_assert_eq(seal(p.a, p.ida, 1, 1, 2), 0);
+	cr_assert_eq(put(p.a, HERE + 1, 1), 0);
+	cr_assert_eq(put(p.a, HERE + 2, 2), 0);
+	release(p.b, HERE, 1);
+	cr_assert_eq(seal(p.a, p.ida, 2, 1, 1), 0);
+	cr_assert_eq(seal(p.a, p.ida, 3, 2, 1), 0);
+	ep = channel_find(p.a, p.ida);
+	cr_assert_eq(close_it(p.a, p.ida), 0);
+	cr_assert_neq(ep->ep_status->stale[0], 0);
+	cr_assert_eq(refresh(p.b, p.idb, 2, 1), 0);
+	cr_assert_eq(get(p.b, THERE + 1), 1);
+	cr_assert_neq(ep->ep_status->stale[0], 0);
+	cr_assert_eq(refresh(p.b, p.idb, 3, 2), 0);
+	cr_assert_eq(get(p.b, THERE + 2), 2);
+	sound();
+	end_guest(p.a);
+	end_guest(p.b);
+	end();
+}
+
 Test(channel, drop_leaves_the_peer_what_it_sees)
 {
 	struct pair p;

@@ -74,16 +74,6 @@ void compare_object(struct mobject *mo)
 	uvm_unlock(&uo->uo_lock);
 }
 
-void compare_some(void)
-{
-	struct mhostloan *mh = &m.hostloan[rng_below(&m.rng, MAXHOSTLOANS)];
-
-	for (unsigned i = 0; i < m.nguests; i++)
-		compare_page(&m.guest[i], rng_below(&m.rng, PAGES));
-	if (mh->hl != NULL)
-		compare_hostloan(mh);
-}
-
 void compare_all(void)
 {
 	uint64_t count = 0;

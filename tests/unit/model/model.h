@@ -106,7 +106,6 @@ void compare_page(struct mguest *mg, uint64_t gfn);
 void compare_range(struct mguest *mg, uint64_t gfn, uint64_t n);
 void compare_hostloan(struct mhostloan *mh);
 void compare_object(struct mobject *mo);
-void compare_some(void);
 void compare_all(void);
 
 /* ops_memory.c, ops_ledger.c: one step each */

@@ -86,6 +86,31 @@ LvTest(uvm_page, free_gives_memory_back_and_the_place_free_only_after_reap)
 	uvm_store_rele(st);
 }
 
+/*
+ * Regression: when a cell ended, the messages that a host program had received and not released yet
+ * became zeroes, or with frames of 2 MiB a SIGBUS.
+ */
+LvTest(uvm_page, what_is_freed_at_the_core_s_end_keeps_bytes_and_place)
+{
+	struct uvm_store *st = store_new();
+	struct uvm_page *pg = uvm_page_alloc(st, 2, 0), *other;
+	void *bytes = uvm_page_kva(pg);
+
+	page_fill(bytes, 9);
+	uvm_page_keep_freed(true);
+	uvm_page_free_unused(pg);
+	uvm_page_reap();
+	uvm_store_trim(st);
+	cr_assert(page_holds(bytes, 9));
+	other = uvm_page_alloc(st, 2, 0);
+	cr_assert_neq(other->pg_index, 2);
+	put_back(other);
+	uvm_page_keep_freed(false);
+	uvm_page_reap();
+	cr_assert_eq(st->st_ops->so_blocks(st), 0);
+	uvm_store_rele(st);
+}
+
 LvTest(uvm_page, hold_keeps_an_orphan_until_unhold)
 {
 	struct uvm_store *st = store_new();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: hv/lib/sock.c */
+/* links: hv/lib/sock.c hv/lib/sys.c */
 #include "lib/sock.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: hv/xen/evtchn.c hv/xen/evtchn_host.c */
+/* links: hv/xen/evtchn.c hv/xen/evtchn_host.c hv/lib/sys.c */
 /*
  * Event channels of the host: who is told what and when, and what is left when handles and guests go.
  */
