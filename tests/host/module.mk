@@ -25,6 +25,13 @@ $(HOST_XEN_PROGS:%=$(B)/bin/%): $(B)/bin/%: $(B)/xen/tests/%.o
 	$(Q)$(CC) -Wl,--as-needed -o $@ $^ -lxenctrl -lxenguest -lxenevtchn -lxenforeignmemory
 $(B)/xen/tests/host/xenmem.o: CPPFLAGS += -Iguest/probe
 
+HOST_PROGS += host/xengrant
+OBJS       += $(B)/xen/tests/host/xengrant.o
+$(B)/bin/host/xengrant: $(B)/xen/tests/host/xengrant.o
+	$(SAY) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^ -lxengnttab -lxenevtchn -lxenforeignmemory
+
 .PHONY: check-host host-run
 check-host:
 	$(Q)$(MAKE) --no-print-directory VARIANT=$(HOST_VARIANT) host-run
