@@ -445,7 +445,7 @@ test_hypervisor_log() {
 	mkdir "$work/hv-log"
 	lombard xen xenconsoled -i --log=hv --log-dir="$work/hv-log" --pid-file="$work/hv-log/pid" &
 	pid=$!
-	until_true 10 has_line_of "$work/hv-log/hypervisor.log" "lombardd 0." || fail "nothing came"
+	until_true 10 test -f "$work/hv-log/hypervisor.log" || fail "no log"
 	run_probe 0 hello
 	until_true 10 has_line_of "$work/hv-log/hypervisor.log" "ended: poweroff, status 0" ||
 		fail "the end is not there: $(<"$work/hv-log/hypervisor.log")"
