@@ -18,7 +18,7 @@ CHAN_FAKE   := $(wildcard tests/unit/chan/fake*.c)
 UNIT_UVM    := $(wildcard tests/unit/uvm/test_*.c)
 UNIT_OTHER  := $(filter-out $(UNIT_UVM) tests/unit/known_bad/%,$(wildcard tests/unit/*/test_*.c))
 UNIT_TESTS  := $(foreach t,$(UNIT_UVM) $(UNIT_OTHER),$(patsubst tests/unit/%.c,unit/%,$(t)))
-UNIT_PLAIN  := unit/model unit/stress_lock unit/stress_arena unit/stress_chan unit/chan_fuzz
+UNIT_PLAIN  := unit/model unit/stress_lock unit/stress_arena unit/stress_grant unit/stress_chan unit/chan_fuzz
 UNIT_PROGS  := $(UNIT_TESTS) unit/known_bad $(UNIT_PLAIN)
 PROGS       += $(UNIT_PROGS)
 
@@ -42,6 +42,9 @@ unit/known_bad_LIBS   := -lcriterion
 unit/model_SRCS       := $(wildcard tests/unit/model/*.c) $(UNIT_COMMON)
 unit/stress_lock_SRCS := tests/unit/stress/stress_lock.c hv/uvm/uvm_lock.c
 unit/stress_arena_SRCS := tests/unit/stress/stress_arena.c $(UNIT_COMMON)
+unit/stress_grant_SRCS := tests/unit/stress/stress_grant.c hv/xen/grant.c hv/xen/grant_copy.c \
+	hv/xen/grant_op.c hv/xen/grant_share.c hv/pmap/store_memfd.c hv/lib/failure.c hv/lib/sys.c \
+	$(UNIT_COMMON)
 unit/stress_chan_SRCS := tests/unit/chan/stress_chan.c $(CHAN_FAKE) $(CHAN_SRCS)
 
 unit/chan_fuzz_SRCS := $(wildcard tests/fuzz/*.c) $(CHAN_SRCS)

@@ -25,6 +25,7 @@
 #include <xen/xen.h>
 #include <xen/errno.h>
 #include <xen/event_channel.h>
+#include <xen/grant_table.h>
 #include <xen/memory.h>
 #include <xen/sched.h>
 
@@ -215,5 +216,26 @@ int loan_query(uint64_t id, struct loan_query *loan);
 int loan_next(uint64_t after, struct loan_query *loan);
 int loan_wait(
     uint64_t tag, uint64_t mask, uint16_t kind, uint64_t deadline, struct loan_query *loan);
+
+/*
+ * ---- grants: Xen's, version 1: a page that another domain maps, both see what either writes ----
+ *
+ * grant_page: let domid (0: the host) map a page of our RAM; tell it *ref somehow.  -XEN_ENOSPC
+ * grant_page_as: the same by a certain reference: one of those below 8 that have meanings
+ * (GNTTAB_RESERVED_*), or another that is free (-XEN_EBUSY).
+ * grant_revoke: no more.  -XEN_EBUSY as long as it is mapped: the page cannot be taken back before.
+ */
+int grant_page(const void *page, uint16_t domid, bool writable, uint32_t *ref);
+int grant_page_as(uint32_t ref, const void *page, uint16_t domid, bool writable);
+int grant_revoke(uint32_t ref);
+
+/*
+ * grant_map: map what domid has granted to us, at a free place of the window area.  -XEN_ESRCH: no
+ * such domain; -XEN_EINVAL: no such reference; -XEN_EPERM: not granted, or not like that; -XEN_EFAULT:
+ * the granter has no such page; -XEN_ENOSPC.
+ * grant_unmap: the pointer is what grant_map gave.
+ */
+int grant_map(uint16_t domid, uint32_t ref, bool writable, void **page);
+int grant_unmap(void *page);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "probe.h"
 
-/* Calls whose argument is a pointer to a structure of at least 8 bytes. */
+/* Calls whose argument is a pointer to a structure of at least 8 bytes, or to one of them. */
 static const struct call {
 	const char *name;
 	uint64_t nr;
@@ -31,6 +31,7 @@ static const struct call {
     {"event_channel_op bind_virq", __HYPERVISOR_event_channel_op, EVTCHNOP_bind_virq},
     {"sched_op poll", __HYPERVISOR_sched_op, SCHEDOP_poll},
     {"memory_op add_to_physmap", __HYPERVISOR_memory_op, XENMEM_add_to_physmap},
+    {"grant_table_op query_size", __HYPERVISOR_grant_table_op, GNTTABOP_query_size},
 };
 
 /* The last bytes of RAM: a structure that starts there ends where nothing is mapped. */
@@ -44,7 +45,7 @@ static uint64_t straddling(void)
 
 static void expect_fault(int n, const struct call *call, uint64_t pointer)
 {
-	int64_t got = hypercall(call->nr, call->cmd, pointer, 0, 0, 0);
+	int64_t got = hypercall(call->nr, call->cmd, pointer, 1, 0, 0);
 
 	if (got != -XEN_EFAULT)
 		fail(n, "%s with pointer 0x%llx: got %lld", call->name, (unsigned long long)pointer,

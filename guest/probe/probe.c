@@ -20,6 +20,7 @@ static const struct {
     {tests_window, &nr_tests_window},
     {tests_chan, &nr_tests_chan},
     {tests_benchchan, &nr_tests_benchchan},
+    {tests_grant, &nr_tests_grant},
     {tests_share, &nr_tests_share},
 };
 

@@ -45,15 +45,22 @@ static const struct argp argp = {
 	   "says.  The exit status is the command's.",
 };
 
-/* Programs that find no Xen often crash: better say first that there is no cell. */
+/*
+ * Programs that find no Xen often crash: better say first that there is no cell.  And what they say
+ * without a xenstore does not tell that it has died.
+ */
 static int check_cell(const char *socket)
 {
-	struct client c;
-	int err = client_open(&c, socket);
+	json_t *answer;
+	int err = client_ask(
+	    socket, "ask for the cell's xenstore", json_pack("{s:s}", "op", "xenstore"), &answer);
 
-	if (!err)
-		client_close(&c);
-	return err;
+	if (err)
+		return err;
+	if (strcmp(client_text(answer, "state"), "ended") == 0)
+		cli_error("%s", client_text(answer, "message"));
+	json_decref(answer);
+	return 0;
 }
 
 /*

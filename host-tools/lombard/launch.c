@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,13 +104,17 @@ static int prepare(struct launch *l)
 }
 
 /* In the child.  Its own session: the terminal's Ctrl-C is for us, and its hang-up too. */
-static void __attribute__((noreturn)) become_daemon(const struct launch *l, bool until_idle)
+static void __attribute__((noreturn)) become_daemon(const struct launch *l, enum launch_flags flags)
 {
-	char option[] = "--socket", idle[] = "--exit-when-idle";
-	char *argv[] = {l->program, option, l->socket, until_idle ? idle : NULL, NULL};
+	char option[] = "--socket", idle[] = "--exit-when-idle", xenstore[] = "--xenstore";
+	char *argv[5] = {l->program, option, l->socket};
 	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
+	if (flags == LAUNCH_UNTIL_IDLE)
+		argv[3] = idle;
+	else if (flags == LAUNCH_XENSTORE)
+		argv[3] = xenstore;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
@@ -221,7 +226,7 @@ static void end_child(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
-static int start_and_wait(struct launch *l, struct client *c, bool until_idle, long *pid)
+static int start_and_wait(struct launch *l, struct client *c, enum launch_flags flags, long *pid)
 {
 	int err;
 
@@ -232,7 +237,7 @@ static int start_and_wait(struct launch *l, struct client *c, bool until_idle, l
 		return err;
 	}
 	if (l->pid == 0)
-		become_daemon(l, until_idle);
+		become_daemon(l, flags);
 	err = wait_listening(l, c);
 	if (!err) {
 		err = say_hello(c, pid);
@@ -244,14 +249,14 @@ static int start_and_wait(struct launch *l, struct client *c, bool until_idle, l
 	return err;
 }
 
-int launch_cell(struct client *c, const char *path, bool until_idle, long *pid)
+int launch_cell(struct client *c, const char *path, enum launch_flags flags, long *pid)
 {
 	struct launch l = {.path = path, .log = -1};
 	int err;
 
 	err = prepare(&l);
 	if (!err)
-		err = start_and_wait(&l, c, until_idle, pid);
+		err = start_and_wait(&l, c, flags, pid);
 	if (l.log >= 0)
 		close(l.log);
 	free(l.log_path);
@@ -266,7 +271,7 @@ int launch_or_open(struct client *c, const char *path)
 	long pid;
 
 	if (err == -ENOENT || err == -ECONNREFUSED)
-		return launch_cell(c, path, true, &pid);
+		return launch_cell(c, path, LAUNCH_UNTIL_IDLE, &pid);
 	if (err)
 		client_explain_open(path, err);
 	return err;

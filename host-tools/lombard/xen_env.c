@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -85,6 +86,20 @@ static char *tools_path(void)
 	return value;
 }
 
+/* Where the cell's xenstore is, if it was started with one: beside its socket, a directory. */
+static char *find_store(const char *socket)
+{
+	struct stat st;
+	char *dir;
+
+	if (asprintf(&dir, "%s.xenstore", socket) < 0)
+		return NULL;
+	if (stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
+		return dir;
+	free(dir);
+	return NULL;
+}
+
 static void add(struct xen_env *env, const char *name, char *value)
 {
 	env->vars[env->n].name = name;
@@ -99,7 +114,7 @@ void xen_env_drop(struct xen_env *env)
 
 int xen_env_make(struct xen_env *env, const char *socket)
 {
-	char *libs = find_libraries(), *path = NULL;
+	char *libs = find_libraries(), *path = NULL, *store;
 	int err;
 
 	*env = (struct xen_env){0};
@@ -114,6 +129,9 @@ int xen_env_make(struct xen_env *env, const char *socket)
 	add(env, "LD_PRELOAD", before(PATHS_LIBRARY, "LD_PRELOAD", ""));
 	add(env, "PATH", tools_path());
 	free(libs);
+	store = path ? find_store(path) : NULL;
+	if (store)
+		add(env, "XENSTORED_RUNDIR", store);
 	for (size_t i = 0; !err && i < env->n; i++)
 		if (!env->vars[i].value)
 			err = -ENOMEM;

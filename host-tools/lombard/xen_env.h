@@ -4,7 +4,7 @@
 /*
  * The environment in which programs that were built for Xen find a cell: our libraries before
  * Xen's, Xen's tools themselves before Debian's wrappers of them (which do nothing without Xen),
- * and the cell's socket.
+ * the cell's socket, and the directory of its xenstore if it has one.
  */
 #include <stddef.h>
 

@@ -277,8 +277,9 @@ static void log_end(const struct guest *g)
 		log_warn("%s (domain %u, process %d): %s", g->g_name, g->g_domid, (int)g->g_pid,
 		    g->g_message);
 	else
-		log_note("%s (domain %u) ended: %s, status %d: %s", g->g_name, g->g_domid,
-		    guest_end_name(g->g_end), g->g_status, g->g_message);
+		log_note("%s (domain %u) ended: %s, status %d%s%s", g->g_name, g->g_domid,
+		    guest_end_name(g->g_end), g->g_status, g->g_message[0] != '\0' ? ": " : "",
+		    g->g_message);
 }
 
 static void log_start(const struct guest *g)

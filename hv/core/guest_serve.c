@@ -138,6 +138,7 @@ static void end_for_write(struct guest *g, uint64_t gfn)
 	struct uvm_offer_info oi;
 	struct uvm_lookup ul;
 	char lender[64] = "somebody", area[160];
+	bool granted = false;
 	uint64_t id = 0;
 
 	if (channel_area_of(g, gfn, area, sizeof(area))) {
@@ -149,11 +150,18 @@ static void end_for_write(struct guest *g, uint64_t gfn)
 	uvm_world_enter();
 	if (uvm_map_lookup(g->g_map, gfn, &ul) == 0) {
 		id = ul.ul_entry->me_loan;
+		granted = ul.ul_entry->me_kind == UVM_ENTRY_MAPIN;
 		uvm_map_unlock(&ul);
 	}
 	if (uvm_ledger_query(UVM_DOMID_HOST, id, &oi) == 0)
 		guest_name_of(oi.oi_lender, lender, sizeof(lender));
 	uvm_world_leave();
+	if (granted) {
+		guest_end_with(g, GUEST_END_ERROR, 125,
+		    "%s (domain %u) wrote to gfn %#jx, a granted page that it has mapped read-only",
+		    g->g_name, g->g_domid, (uintmax_t)gfn);
+		return;
+	}
 	guest_end_with(g, GUEST_END_ERROR, 125,
 	    "%s (domain %u) wrote to gfn %#jx, a page it has borrowed read-only from %s (loan "
 	    "%ju); "

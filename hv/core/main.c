@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/session.h"
+#include "core/xenstore.h"
 #include "lib/log.h"
 #include "lib/sys.h"
 #include "lib/version.h"
@@ -35,12 +36,14 @@ const char *argp_program_version = "lombardd " LOMBARD_VERSION;
 struct options {
 	const char *socket;
 	bool exit_when_idle;
+	bool xenstore;
 };
 
 static const struct argp_option option_list[] = {
     {"socket", 's', "PATH", 0,
 	"Where clients find the cell ($LOMBARD_SOCKET, else " DEFAULT_SOCKET ")", 0},
     {"exit-when-idle", 'i', NULL, 0, "End when the last guest and the last client are gone", 0},
+    {"xenstore", 'x', NULL, 0, "Run Xen's xenstored for the cell, and enter its guests there", 0},
     {0},
 };
 
@@ -55,9 +58,17 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'i':
 		o->exit_when_idle = true;
 		return 0;
+	case 'x':
+		o->xenstore = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "too many arguments");
 		return EINVAL;
+	case ARGP_KEY_END:
+		/* xenstored is a client that stays. */
+		if (o->xenstore && o->exit_when_idle)
+			argp_error(state, "a cell with a xenstore is never idle");
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -170,8 +181,12 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	log_note("lombardd %s, cell %s", LOMBARD_VERSION, o.socket);
+	xenstore_clear(o.socket);
+	if (o.xenstore && xenstore_open(o.socket, &f) != 0)
+		log_warn("no xenstore: %s", f.text);
 	run(&o, listener, signals);
 	guest_stop_all();
+	xenstore_close();
 	close(listener);
 	cell_close();
 	sessions_stop();

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The operation xen: the connection becomes a handle of one of the Xen libraries.
+ * Operations for Xen's tools.  xen: the connection becomes a handle of one of the Xen libraries;
+ * xenstore: how the cell's xenstore stands.
  */
 #include <errno.h>
 
 #include "core/session.h"
+#include "core/xenstore.h"
 
 json_t *op_xen(struct session *s, json_t *request, int *error, struct failure *f)
 {
@@ -27,4 +29,23 @@ json_t *op_xen(struct session *s, json_t *request, int *error, struct failure *f
 		s->s_reply_closes = true;
 	}
 	return json_object();
+}
+
+json_t *op_xenstore(struct session *s, json_t *request, int *error, struct failure *f)
+{
+	static const char *const names[] = {
+	    [XENSTORE_NONE] = "none",
+	    [XENSTORE_STARTING] = "starting",
+	    [XENSTORE_RUNNING] = "running",
+	    [XENSTORE_ENDED] = "ended",
+	};
+	struct failure why = {.text = ""};
+	enum xenstore_state state = xenstore_status(
+	    json_is_true(json_object_get(request, "wait")), &why);
+
+	(void)s;
+	(void)error;
+	(void)f;
+	return json_pack("{s:s, s:s, s:s}", "state", names[state], "directory",
+	    xenstore_directory(), "message", why.text);
 }

@@ -101,6 +101,7 @@ static const struct {
     {"map", op_map},
     {"channel", op_channel},
     {"xen", op_xen},
+    {"xenstore", op_xenstore},
     {"shutdown", op_shutdown},
 };
 

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,25 +22,30 @@ extern char **environ;
 /* Above all numbers that the child wants its descriptors at. */
 #define SAFE_FD 10
 
-static int vmm_path(char path[PATH_MAX], struct failure *f)
+/* A program that lies beside us. */
+static int program_path(const char *program, char path[PATH_MAX], struct failure *f)
 {
-	static const char program[] = "/lombard-vmm";
-	const char *env = getenv("LOMBARD_VMM");
 	ssize_t n;
 	char *slash;
 
-	if (env != NULL) {
-		snprintf(path, PATH_MAX, "%s", env);
-		return 0;
-	}
 	n = SYS(readlink("/proc/self/exe", path, PATH_MAX - 1));
 	if (n < 0)
 		return failure_sys(f, -errno, "can't find out where lombardd lies");
 	path[n] = '\0';
 	slash = strrchr(path, '/');
-	if (slash == NULL || slash + sizeof(program) > path + PATH_MAX)
+	if (slash == NULL || slash + 1 + strlen(program) + 1 > path + PATH_MAX)
 		return failure_set(f, -ENAMETOOLONG, "the path of lombardd is too long");
-	memcpy(slash, program, sizeof(program));
+	strcpy(slash + 1, program);
+	return 0;
+}
+
+static int vmm_path(char path[PATH_MAX], struct failure *f)
+{
+	const char *env = getenv("LOMBARD_VMM");
+
+	if (env == NULL)
+		return program_path("lombard-vmm", path, f);
+	snprintf(path, PATH_MAX, "%s", env);
 	return 0;
 }
 
@@ -156,4 +163,47 @@ out_close:
 	if (event >= 0)
 		close(event);
 	return error;
+}
+
+/*
+ * In the child.  It goes when we go, however that is: our main thread is the one that made it.  Its
+ * own session, as above.
+ */
+static void __attribute__((noreturn))
+become_xenstored(const char *program, const char *socket, const char *pidfile, pid_t parent)
+{
+	sigset_t none;
+	int null;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(126);
+	setsid();
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	null = open("/dev/null", O_RDONLY);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+	    close_range(3, ~0U, 0) < 0)
+		_exit(126);
+	execl(program, "lombard", "--socket", socket, "xen", "xenstored", "--no-fork", "--pid-file",
+	    pidfile, (char *)NULL);
+	_exit(126);
+}
+
+int spawn_xenstored(const char *socket, const char *dir, pid_t *pid, struct failure *f)
+{
+	char path[PATH_MAX], pidfile[PATH_MAX];
+	pid_t self = getpid();
+	int error = program_path("lombard", path, f);
+
+	if (error != 0)
+		return error;
+	snprintf(pidfile, sizeof(pidfile), "%s/pid", dir);
+	*pid = fork();
+	if (*pid < 0)
+		return failure_sys(f, -errno, "can't make a process for xenstored");
+	if (*pid == 0)
+		become_xenstored(path, socket, pidfile, self);
+	return 0;
 }

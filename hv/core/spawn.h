@@ -2,7 +2,7 @@
 #ifndef HV_CORE_SPAWN_H
 #define HV_CORE_SPAWN_H
 /*
- * Starting a lombard-vmm.
+ * Starting a lombard-vmm, and a xenstored.
  */
 #include <sys/types.h>
 
@@ -20,5 +20,12 @@ struct spawned {
  * => 0, or -errno with *f and nothing left
  */
 int spawn_vmm(struct spawned *sp, struct failure *f);
+
+/*
+ * spawn_xenstored: start one for the cell at this socket, as `lombard xen` does; it dies with us.
+ * => by the main thread, before there are others
+ * => 0, or -errno with *f
+ */
+int spawn_xenstored(const char *socket, const char *dir, pid_t *pid, struct failure *f);
 
 #endif

@@ -326,11 +326,18 @@ static bool untouched(struct fault *fl, struct uvm_lookup *ul)
 	return uvm_map_learn_page(ul, fl->fl_gfn, &ur, &an) == 0 && an == NULL;
 }
 
-/* => looked up.  Is there no need to give the page another frame?  Moving a nominated one would cost its handle. */
+/*
+ * => looked up.  Is there no need to give the page another frame?  One that was nominated, and that
+ * nobody shares yet, would lose its handle.
+ */
 static bool stays_p(struct fault *fl, struct uvm_anon *an)
 {
-	return (uvm_anon_refs(an) == 1 && an->an_handle != 0) ||
-	       ours_alone(fl, an, UVM_ACCESS_READ);
+	bool nominated;
+
+	uvm_lock(&an->an_lock);
+	nominated = an->an_handle != 0 && an->an_sharers == 1;
+	uvm_unlock(&an->an_lock);
+	return nominated || ours_alone(fl, an, UVM_ACCESS_READ);
 }
 
 /*

@@ -52,24 +52,33 @@ static void affinity_of(struct guest *g, unsigned vcpu, struct xen_affinity *xa)
 	pthread_mutex_unlock(&g->g_mutex);
 }
 
-static int place(pid_t tid, const cpu_set_t *hard)
+/* A vCPU without a thread will be placed when it has one. */
+static int place(struct guest *g, unsigned vcpu, const cpu_set_t *hard)
 {
 	cpu_set_t online, both;
+	struct guest_vcpu v;
 
+	if (!guest_vcpu(g, vcpu, &v))
+		return 0;
 	xen_online_cpus(&online);
 	CPU_AND(&both, &online, hard);
-	return sched_setaffinity(tid, sizeof(both), &both) != 0 ? -errno : 0;
+	return sched_setaffinity(v.gv_tid, sizeof(both), &both) != 0 ? -errno : 0;
 }
 
-static int weigh(pid_t tid, uint16_t weight)
+static int weigh(struct guest *g, uint16_t weight)
 {
-	return setpriority(PRIO_PROCESS, (id_t)tid, nice_of(weight)) != 0 ? -errno : 0;
+	struct guest_vcpu v;
+
+	for (unsigned i = 0; i < g->g_vcpus; i++)
+		if (guest_vcpu(g, i, &v) &&
+		    setpriority(PRIO_PROCESS, (id_t)v.gv_tid, nice_of(weight)) != 0)
+			return -errno;
+	return 0;
 }
 
 int xen_domain_schedule(struct guest *g)
 {
 	struct xen_affinity xa;
-	struct guest_vcpu v;
 	uint16_t weight;
 	int error = 0;
 
@@ -77,14 +86,10 @@ int xen_domain_schedule(struct guest *g)
 	weight = g->g_xen.xd_weight;
 	pthread_mutex_unlock(&g->g_mutex);
 	for (unsigned i = 0; error == 0 && i < g->g_vcpus; i++) {
-		if (!guest_vcpu(g, i, &v))
-			continue;
 		affinity_of(g, i, &xa);
-		error = place(v.gv_tid, &xa.xa_hard);
-		if (error == 0)
-			error = weigh(v.gv_tid, weight);
+		error = place(g, i, &xa.xa_hard);
 	}
-	return error;
+	return error != 0 ? error : weigh(g, weight);
 }
 
 /* => guest locked */
@@ -157,11 +162,12 @@ int64_t xen_domctl_setvcpuaffinity(struct xen_caller *c, struct guest *g, struct
 	error = take_affinity(c, va, &xa);
 	if (error != 0)
 		return error;
+	error = place(g, va->vcpu, &xa.xa_hard);
+	if (error != 0)
+		return error;
 	pthread_mutex_lock(&g->g_mutex);
 	error = set_affinity(g, va->vcpu, &xa);
 	pthread_mutex_unlock(&g->g_mutex);
-	if (error == 0)
-		error = xen_domain_schedule(g);
 	return error != 0 ? error : tell_effect(c, va, &xa);
 }
 
@@ -225,16 +231,21 @@ int64_t xen_domctl_getnodeaffinity(struct xen_caller *c, struct guest *g, struct
 /* A weight of 0 leaves it as it is.  Linux limits CPU time by cgroups, which are not ours to make. */
 static int put_weight(struct guest *g, const struct xen_domctl_sched_credit2 *p)
 {
+	int error;
+
 	if (g == NULL)
 		return -EPERM;
 	if (p->cap != 0)
 		return -EOPNOTSUPP;
 	if (p->weight == 0)
 		return 0;
+	error = weigh(g, p->weight);
+	if (error != 0)
+		return error;
 	pthread_mutex_lock(&g->g_mutex);
 	g->g_xen.xd_weight = p->weight;
 	pthread_mutex_unlock(&g->g_mutex);
-	return xen_domain_schedule(g);
+	return 0;
 }
 
 int64_t xen_domctl_scheduler_op(struct xen_caller *c, struct guest *g, struct xen_domctl *op)

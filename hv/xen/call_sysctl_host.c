@@ -31,7 +31,7 @@ static unsigned count_cores(unsigned ncpus, unsigned threads)
 		host_cpu(i, &hc);
 		n += hc.hc_socket == first.hc_socket;
 	}
-	return n > threads ? n / threads : 1;
+	return threads > 1 && n > threads ? n / threads : n;
 }
 
 /* The first words of the host's featureset. */

@@ -436,6 +436,29 @@ test_xl_console() {
 	stop_store
 }
 
+has_line_of() { [[ -f $1 && $(<"$1") == *"$2"* ]]; }
+
+# Another guest each time: it may have been here before the log was followed.
+is_logged() {
+	run_probe 0 hello
+	pause 0.3
+	has_line_of "$work/hv-log/hypervisor.log" "ended: poweroff, status 0"
+}
+
+# xenconsoled is told of new lines by an event.
+test_hypervisor_log() {
+	local pid
+	start_store
+	mkdir "$work/hv-log"
+	lombard xen xenconsoled -i --log=hv --log-dir="$work/hv-log" --pid-file="$work/hv-log/pid" &
+	pid=$!
+	until_true 10 test -f "$work/hv-log/hypervisor.log" || fail "no log"
+	until_true 10 is_logged || fail "the end is not there: $(<"$work/hv-log/hypervisor.log")"
+	kill "$pid"
+	wait "$pid" || true
+	stop_store
+}
+
 test_xl_scheduling() {
 	local dir w
 	start_store
@@ -482,5 +505,5 @@ test_xentop() {
 }
 
 host_tests host list states_and_times programs_are_hidden console scheduling configuration \
-	hvm_params policy cpuid topology shutdown watchdog churn xl_info xl_list xl_console \
+	hvm_params policy cpuid topology shutdown watchdog churn xl_info xl_list xl_console hypervisor_log \
 	xl_scheduling xentop

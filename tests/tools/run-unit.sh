@@ -140,6 +140,9 @@ threads()
 	plain_program unit/stress_arena "$B/bin/unit/stress_arena" "$SECONDS_EACH" $SEED
 	grep 'seed' "$logs/$(log_of unit/stress_arena)" | sed 's/^/          /'
 	# shellcheck disable=SC2086
+	plain_program unit/stress_grant "$B/bin/unit/stress_grant" "$SECONDS_EACH" $SEED
+	grep 'seed' "$logs/$(log_of unit/stress_grant)" | sed 's/^/          /'
+	# shellcheck disable=SC2086
 	plain_program unit/stress_chan "$B/bin/unit/stress_chan" "$SECONDS_EACH" $SEED
 	grep 'seed' "$logs/$(log_of unit/stress_chan)" | sed 's/^/          /'
 	for n in 2 4 8; do

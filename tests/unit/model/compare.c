@@ -90,6 +90,7 @@ void compare_all(void)
 	if (count != uvm_ledger_count())
 		model_fail("%ju offers and windows in the ledger, %ju in the model",
 		    (uintmax_t)uvm_ledger_count(), (uintmax_t)count);
+	compare_sharing();
 	if (world_check() != 0)
 		model_fail("an invariant is broken");
 }

@@ -42,6 +42,9 @@ static const struct {
     {op_object_write, 4},
     {op_object_flush, 2},
     {op_object_pageout, 3},
+    {op_nominate, 3},
+    {op_share, 8},
+    {op_share_add, 3},
     {op_destroy, 1},
 };
 

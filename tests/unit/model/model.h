@@ -29,6 +29,7 @@ struct mpage {
 	struct uvm_page *wired; /* NULL: not wired */
 	unsigned window_pages;	/* first page of a window: how many, else 0 */
 	uint64_t window_id;	/* ... and of which offer */
+	uint64_t handle;	/* RAM: it is nominated, or shared, and nobody wrote to it since */
 };
 
 struct mguest {
@@ -68,6 +69,7 @@ struct model {
 	uint64_t arg[5]; /* its operands */
 	unsigned nguests;
 	uint32_t last_domid;
+	uint64_t last_handle;
 	struct rng rng;
 	struct mguest guest[MAXGUESTS];
 	struct mobject object[NOBJECTS];
@@ -127,6 +129,13 @@ void op_recall(void);
 void op_query(void);
 void op_host_borrow(void);
 void op_host_return(void);
+
+/* ops_share.c */
+void op_nominate(void);
+void op_share(void);
+void op_share_add(void);
+void compare_sharing(void);
+void sharing_crowded_out(struct mguest *mg);
 
 /* threads.c: the threaded form.  Returns the exit status. */
 int threads_run(unsigned nthreads, uint64_t steps, unsigned seconds, uint64_t seed);

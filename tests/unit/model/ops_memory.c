@@ -41,6 +41,8 @@ void op_write(void)
 	if (results[kind] == 0) {
 		touch_page(mg, gfn);
 		memcpy(bytes_of(mg, gfn) + at, buf, len);
+		mg->page[gfn].handle = 0;
+		sharing_crowded_out(mg);
 	}
 	compare_page(mg, gfn);
 }
@@ -88,6 +90,7 @@ void op_discard(void)
 	for (uint64_t i = gfn; result == 0 && i < gfn + n; i++) {
 		memset(bytes_of(mg, i), 0, UVM_PAGE_SIZE);
 		mg->page[i].touched = false;
+		mg->page[i].handle = 0;
 	}
 	compare_range(mg, gfn, n);
 }
@@ -105,8 +108,11 @@ void op_wire(void)
 	model_says("wire", mg->domid, gfn, at, len, 0);
 	if (mp->wired == NULL) {
 		model_expect(uvm_map_wire(mg->g.map, gfn, &mp->wired), results[mp->kind]);
-		if (mp->wired != NULL)
+		if (mp->wired != NULL) {
 			touch_page(mg, gfn);
+			mp->handle = 0;
+			sharing_crowded_out(mg);
+		}
 	}
 	if (mp->wired != NULL) {
 		memcpy((uint8_t *)uvm_page_kva(mp->wired) + at, buf, len);

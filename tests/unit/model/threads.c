@@ -25,9 +25,11 @@ struct worker {
 	struct mguest mg;
 	uint64_t offer[OWN_OFFERS]; /* 0: none */
 	uint64_t done;		    /* steps */
+	pthread_mutex_t life;	    /* taken outside the world: the guest does not end meanwhile */
 };
 
 static struct worker workers[MAXGUESTS];
+static unsigned nworkers;
 _Atomic bool threads_stop;
 static _Atomic uint32_t domids;
 static uint64_t steps_each;
@@ -160,7 +162,7 @@ static void w_lend(struct worker *w)
 	if (wired && (terms.ot_borrower != UVM_DOMID_HOST || terms.ot_kind == UVM_LOAN_TOANON))
 		wanted = -EBUSY;
 	error = uvm_ledger_lend(w->mg.g.map, gfn, n, &terms, slot);
-	if (error != wanted)
+	if (error != wanted && (error != -EBUSY || gfn >= HOST_MAPS_BELOW))
 		complain(w->mg.domid, "lend", gfn, error);
 }
 
@@ -251,10 +253,23 @@ static void w_discard(struct worker *w)
 		if (w->mg.page[i].wired != NULL)
 			wanted = -EBUSY;
 	error = uvm_map_discard(w->mg.g.map, gfn, n);
-	if (error != wanted)
+	if (error != wanted && (error != -EBUSY || gfn >= HOST_MAPS_BELOW))
 		complain(w->mg.domid, "discard", gfn, error);
-	if (error == 0)
-		memset(bytes_of(&w->mg, gfn), 0, n * UVM_PAGE_SIZE);
+	if (error != 0)
+		return;
+	memset(bytes_of(&w->mg, gfn), 0, n * UVM_PAGE_SIZE);
+	if (rng_once_in(&w->rng, 2))
+		share_add(&w->mg, gfn, &w->rng);
+}
+
+static void w_nominate(struct worker *w)
+{
+	share_nominate(&w->mg, &w->rng);
+}
+
+static void w_share(struct worker *w)
+{
+	share_with(&w->mg, &w->rng);
 }
 
 static void w_wire(struct worker *w)
@@ -285,15 +300,37 @@ static void w_reborn(struct worker *w)
 {
 	if (!rng_once_in(&w->rng, 8))
 		return;
+	uvm_world_leave();
+	pthread_mutex_lock(&w->life);
+	uvm_world_enter();
 	w_die(w);
 	worker_guest(w);
+	pthread_mutex_unlock(&w->life);
+}
+
+struct uvm_map *threads_hold(unsigned i)
+{
+	pthread_mutex_lock(&workers[i].life);
+	uvm_map_ref(workers[i].mg.g.map);
+	return workers[i].mg.g.map;
+}
+
+void threads_let_go(unsigned i)
+{
+	pthread_mutex_unlock(&workers[i].life);
+}
+
+unsigned threads_count(void)
+{
+	return nworkers;
 }
 
 static void *work(void *arg)
 {
 	static void (*const ops[])(struct worker *) = {w_write, w_write, w_write, w_write, w_write,
 	    w_write, w_check, w_check, w_lend, w_lend, w_lend, w_recall, w_recall, w_borrow,
-	    w_borrow, w_borrow, w_borrow, w_return, w_return, w_discard, w_wire, w_reborn};
+	    w_borrow, w_borrow, w_borrow, w_return, w_return, w_discard, w_wire, w_nominate,
+	    w_nominate, w_share, w_share, w_reborn};
 	struct worker *w = arg;
 
 	while (w->done < steps_each && !atomic_load(&threads_stop)) {
@@ -334,8 +371,10 @@ static void audit(void)
 static void threads_setup(unsigned nthreads, uint64_t seed)
 {
 	m.seed = seed;
+	nworkers = nthreads;
 	host_setup(seed);
 	for (unsigned i = 0; i < nthreads; i++) {
+		pthread_mutex_init(&workers[i].life, NULL);
 		workers[i].rng.state = seed + 1000 * (i + 1);
 		workers[i].mg.bytes = calloc(PAGES, UVM_PAGE_SIZE);
 		if (workers[i].mg.bytes == NULL)
@@ -347,6 +386,7 @@ static void threads_setup(unsigned nthreads, uint64_t seed)
 static void threads_end(unsigned nthreads)
 {
 	host_end_loans();
+	share_end();
 	if (world_check() != 0)
 		complain(0, "the audit at the end", 0, 0);
 	for (unsigned i = 0; i < nthreads; i++) {

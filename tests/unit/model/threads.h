@@ -2,6 +2,8 @@
 #ifndef TESTS_UNIT_MODEL_THREADS_H
 #define TESTS_UNIT_MODEL_THREADS_H
 /* What the workers (threads.c) and the host's thread (threads_host.c) share. */
+#include <pthread.h>
+
 #include "model.h"
 
 extern _Atomic bool threads_stop;
@@ -17,6 +19,23 @@ bool sealed(const void *page);
 
 /* An offer from somewhere in the list of those for domid; false: there is none. */
 bool pick_offer(struct rng *rng, uint32_t domid, struct uvm_offer_info *info);
+
+/* The host maps pages below this one: they may be wired at any time. */
+#define HOST_MAPS_BELOW 6u
+
+/*
+ * A worker's guest, for others: its map with a reference.  Its pmap may be called until it is let
+ * go.  => outside the world
+ */
+struct uvm_map *threads_hold(unsigned i);
+void threads_let_go(unsigned i);
+unsigned threads_count(void);
+
+/* threads_share.c: steps of a worker; share_end: after all of them. */
+void share_nominate(struct mguest *mg, struct rng *rng);
+void share_with(struct mguest *mg, struct rng *rng);
+void share_add(struct mguest *mg, uint64_t gfn, struct rng *rng);
+void share_end(void);
 
 /* The host's thread.  host_end: after it has been joined; returns what the host had borrowed. */
 void host_setup(uint64_t seed);

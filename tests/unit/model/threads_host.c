@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "uvm/uvm_loan.h"
+#include "uvm/uvm_hostmap.h"
 
 #define HOST_LOANS 4u
 
@@ -15,6 +15,7 @@ static struct {
 	struct uvm_hostloan *hl[HOST_LOANS];
 	struct uvm_offer_info info[HOST_LOANS];
 	uint64_t offer[NOBJECTS]; /* of all of object i, or 0 */
+	struct uvm_hostmap *map[HOST_LOANS];
 } host;
 
 /* Objects: writes of whole pages, flushes, page-outs; and offers of all of an object. */
@@ -107,6 +108,36 @@ static void host_loans(void)
 	}
 }
 
+/* Map some pages of a guest, or unmap them; the guest may be gone by then. */
+static void host_maps(void)
+{
+	unsigned i = (unsigned)rng_below(&host.rng, HOST_LOANS);
+	unsigned which = (unsigned)rng_below(&host.rng, threads_count());
+	bool write = rng_once_in(&host.rng, 2);
+	struct uvm_page *pg;
+	struct uvm_map *map;
+	int error = 0;
+
+	if (host.map[i] != NULL) {
+		uvm_world_enter();
+		uvm_hostmap_destroy(host.map[i]);
+		host.map[i] = NULL;
+		uvm_world_leave();
+		return;
+	}
+	map = threads_hold(which);
+	uvm_world_enter();
+	host.map[i] = uvm_hostmap_create(map, 2);
+	for (uint64_t k = 0; host.map[i] != NULL && error == 0 && k < 2; k++)
+		error = uvm_hostmap_add(
+		    host.map[i], k, rng_below(&host.rng, HOST_MAPS_BELOW), write, &pg);
+	if (host.map[i] == NULL || error != 0)
+		complain(map->vm_domid, "a map of the host", which, error);
+	uvm_map_rele(map);
+	uvm_world_leave();
+	threads_let_go(which);
+}
+
 void *host_work(void *arg)
 {
 	const struct timespec nap = {.tv_nsec = 200000};
@@ -119,6 +150,7 @@ void *host_work(void *arg)
 		if (rng_once_in(&host.rng, 8))
 			host_offers();
 		uvm_world_leave();
+		host_maps();
 		nanosleep(&nap, NULL);
 	}
 	return NULL;
@@ -143,9 +175,12 @@ void host_setup(uint64_t seed)
 
 void host_end_loans(void)
 {
-	for (unsigned i = 0; i < HOST_LOANS; i++)
+	for (unsigned i = 0; i < HOST_LOANS; i++) {
 		if (host.hl[i] != NULL)
 			uvm_hostloan_return(host.hl[i]);
+		if (host.map[i] != NULL)
+			uvm_hostmap_destroy(host.map[i]);
+	}
 }
 
 void host_end_objects(void)

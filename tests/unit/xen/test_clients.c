@@ -350,3 +350,71 @@ Test(clients, too_many_memfds)
 	close(b.stream);
 	end();
 }
+
+/* A word of a request: mostly one that could mean something. */
+static uint32_t any_word(unsigned *seed)
+{
+	static const uint32_t odd[] = {
+	    UINT32_MAX, 0x7fffffff, 0x8000, 0xffff, 4096, 4095, 1024, 64};
+
+	return rand_r(seed) % 8 != 0 ? (uint32_t)rand_r(seed) % 12
+				     : odd[(unsigned)rand_r(seed) % (sizeof(odd) / sizeof(odd[0]))];
+}
+
+static void any_request(unsigned *seed, struct xen_client *c)
+{
+	const struct xen_client_op *ops = c->xc_kind->ops;
+	unsigned nops = 0;
+
+	while (ops[nops].op != 0)
+		nops++;
+	ops += (unsigned)rand_r(seed) % nops;
+	req.fd = -1;
+	req.head.n = ops->element_size > 0 ? (unsigned)rand_r(seed) % 20 : 0;
+	for (unsigned i = 0; i < sizeof(req.head.u.pad) / sizeof(req.head.u.pad[0]); i++)
+		req.head.u.pad[i] = (uint64_t)any_word(seed) << 32 | any_word(seed);
+	for (unsigned i = 0; i < req.head.n; i++)
+		req.u.refs[i] = (struct xenwire_ref){
+		    .domid = rand_r(seed) % 4 ? 0 : any_word(seed), .ref = 8 + any_word(seed)};
+	(void)ask(c, ops->op);
+	cr_assert(rep.head.n <= XENWIRE_MAX_ELEMENTS && rep.nfds <= XENWIRE_MAX_FDS);
+	cr_assert(rep.head.value >= -4095);
+}
+
+/* Whatever two programs say, nothing is lost, and nothing left of it. */
+Test(clients, nonsense)
+{
+	unsigned seed = 1;
+	struct program a, b;
+
+	begin(&a, &b);
+	for (unsigned i = 0; i < 30000; i++) {
+		struct program *pr = rand_r(&seed) % 2 ? &a : &b;
+		struct xen_client **c = rand_r(&seed) % 3 == 0	 ? &pr->events
+					: rand_r(&seed) % 2 == 0 ? &pr->maps
+								 : &pr->shares;
+
+		any_request(&seed, *c);
+		(void)next_event(pr);
+		if (rand_r(&seed) % 50 != 0)
+			continue;
+		const struct xen_client_kind *kind = (*c)->xc_kind;
+		int fd;
+
+		close_client(*c);
+		*c = open_client(kind, &fd);
+		if (c == &pr->events) {
+			close(pr->stream);
+			pr->stream = fd;
+		}
+	}
+	close_client(a.maps);
+	close_client(b.events);
+	close_client(b.maps);
+	close_client(a.shares);
+	close_client(a.events);
+	close_client(b.shares);
+	close(a.stream);
+	close(b.stream);
+	end();
+}
