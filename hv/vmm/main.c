@@ -91,6 +91,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN); /* the guest's console may lose its reader */
+	signal(SIGXFSZ, SIG_IGN); /* ... or be a file that has no more room */
 	ret = build(&vm, &f);
 	if (ret)
 		link_refuse(ret, &f);
