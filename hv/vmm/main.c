@@ -65,7 +65,10 @@ static int build(struct vmm *vm, struct failure *f)
 		ret = machine_build(vm, f);
 	if (!ret)
 		ret = start_thread(pmap_thread, "pmap", vm, f);
-	return ret ? ret : sandbox_enter(vm, f);
+	if (!ret)
+		ret = sandbox_enter(vm, f);
+	/* The image may be anything, and a library takes it apart: without any privilege. */
+	return ret ? ret : machine_load(vm, f);
 }
 
 static void run(struct vmm *vm)
