@@ -216,6 +216,36 @@ test_cell_starts_by_itself() {
 	until_true 5 no_leftovers "$work/auto" || fail "the cell did not end with its last guest"
 }
 
+# What scripts read: each command's JSON.
+test_json() {
+	local id
+	launch stopped spin
+	launch stopped-too spin
+	expect 0 lombard lend --file "$probe" --to any --tag 1 --json
+	id=${out#*\"id\": }
+	id=${id%%,*}
+	expect 0 lombard return --json "$id"
+	says '"windows": 0' "$out"
+	expect 1 lombard stop --json stopped nobody stopped-too
+	says '"name": "stopped",' "$out"
+	says '"name": "stopped-too",' "$out"
+	says '"reason": "stopped"' "$out"
+	says '"status": 126' "$out"
+	says "no such guest" "$err"
+	expect 0 lombard start --json
+	says "\"pid\": $cell_pid" "$out"
+	says "\"socket\": \"$LOMBARD_SOCKET\"" "$out"
+	says '"started": false' "$out"
+}
+
+test_start_json() {
+	mkdir "$work/started"
+	export LOMBARD_SOCKET=$work/started/cell.sock LOMBARD_TEST=$work/started
+	expect 0 lombard start --json
+	says '"started": true' "$out"
+	expect 0 lombard shutdown
+}
+
 test_remembers_ends() {
 	local n
 	for n in 1 2 3; do
@@ -265,4 +295,5 @@ host_tests hello list unknown_test no_arguments exit_status \
 	triple_fault crash_is_told wild_pointers wild_ports unknown_calls across_pages bad_lend \
 	bad_discard discard bad_id event_loopback poll_timeout memory lend_again lend_store sleep \
 	privileges idle_guest_uses_no_processor bench_lend memory_sizes window_sizes stop stopped_by_another interrupted console_input_ends \
-	console_reader_gone console_file_is_limited failed_launch_leaves_no_console cell_starts_by_itself remembers_ends
+	console_reader_gone console_file_is_limited failed_launch_leaves_no_console cell_starts_by_itself json start_json \
+	remembers_ends
