@@ -69,10 +69,11 @@ deps:
 	$(Q)tests/tools/install-packages.sh
 
 # The steps are makes of their own, because the packages must be there before anything is built.
+# FILE goes to the shell as a variable, which make exports: its name may have quotes.
 run:
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)host-tools/main-job.sh $(B)/bin $(GUEST_B) $(if $(FILE),'$(FILE)')
+	$(Q)host-tools/main-job.sh $(B)/bin $(GUEST_B) $(if $(FILE),"$$FILE")
 
 check:
 	$(Q)$(MAKE) --no-print-directory deps
@@ -81,10 +82,10 @@ check:
 check-all:
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)-$(MAKE) --no-print-directory testbed-ready
-	$(Q)tests/tools/run-check.sh check-unit check-threads check-host --together $(TESTBED_ONES)
+	$(Q)tests/tools/run-check.sh lint check-unit check-threads check-host --together $(TESTBED_ONES)
 
 lint:
-	$(Q)tests/tools/install-packages.sh clang clang-tidy clang-format shellcheck mandoc
+	$(Q)tests/tools/install-packages.sh g++ clang clang-tidy clang-format shellcheck mandoc
 	$(Q)tests/tools/lint.sh
 
 clean:

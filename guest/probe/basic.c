@@ -12,6 +12,21 @@ static void hello(int argc, char **argv)
 		printf("hello: argument %d is '%s'\n", i, argv[i]);
 }
 
+/* Write bytes=N to the console. */
+static void talk(int argc, char **argv)
+{
+	static char text[1U << 16];
+	uint64_t left = arg_need(argc, argv, "bytes");
+
+	memset(text, '.', sizeof(text));
+	while (left > 0) {
+		size_t n = left < sizeof(text) ? left : sizeof(text);
+
+		expect(1, "write", hypercall_console_io(CONSOLEIO_write, n, text), 0);
+		left -= n;
+	}
+}
+
 static void exit_with(int argc, char **argv)
 {
 	exit((int)arg_need(argc, argv, "status"));
@@ -200,6 +215,7 @@ static void hvm_param(int argc, char **argv)
 
 const struct test tests_basic[] = {
     {"hello", hello},
+    {"talk", talk},
     {"exit", exit_with},
     {"shutdown", shutdown_with},
     {"crash", crash_ud},

@@ -59,11 +59,11 @@ int cmd_return(struct cli *cli, int argc, char **argv)
 	json_t *answer;
 	int status;
 
-	cli_parse(cli, CLI_PLAIN, &argp, &o, argc, argv);
+	cli_parse(cli, CLI_WITH_JSON, &argp, &o, argc, argv);
 	if (client_ask(cli->socket, what,
 		json_pack("{s:s, s:I}", "op", "return", "id", (json_int_t)o.id), &answer))
 		return CLI_FAILED;
-	status = print_windows(answer, o.id);
+	status = cli->json ? cli_print_json(answer) : print_windows(answer, o.id);
 	json_decref(answer);
 	return status;
 }

@@ -42,19 +42,35 @@ static const struct argp argp = {
 	   "no xenstore and should have one.",
 };
 
-static int greet_running(struct client *c)
+/* Both after a start and when there was one already. */
+static int say_running(const struct cli *cli, long pid, bool already)
+{
+	json_t *cell;
+	int status;
+
+	if (!cli->json) {
+		printf("a cell is running at %s%s, pid %ld\n", cli->socket,
+		    already ? " already" : "", pid);
+		return CLI_OK;
+	}
+	cell = json_pack("{s:s, s:I, s:b}", "socket", cli->socket, "pid", (json_int_t)pid,
+	    "started", (int)!already);
+	status = cell ? cli_print_json(cell) : CLI_FAILED;
+	json_decref(cell);
+	return status;
+}
+
+static int greet_running(const struct cli *cli, struct client *c)
 {
 	json_int_t pid;
 	json_t *answer;
-	int err;
+	int status;
 
 	if (client_call(c, what, json_pack("{s:s}", "op", "hello"), &answer))
 		return CLI_FAILED;
-	err = client_unpack(what, answer, "{s:I}", "pid", &pid);
-	if (!err)
-		printf("a cell is running at %s already, pid %lld\n", c->path, (long long)pid);
+	status = client_unpack(what, answer, "{s:I}", "pid", &pid) ? CLI_FAILED : CLI_OK;
 	json_decref(answer);
-	return err ? CLI_FAILED : CLI_OK;
+	return status ? status : say_running(cli, (long)pid, true);
 }
 
 /* Wait until its store is there, or will not be. */
@@ -83,9 +99,11 @@ static int check_store(struct client *c, const char *socket)
 }
 
 /* A new cell, which goes again when its store does not come up. */
-static int start(struct client *c, const char *socket, const struct start_options *o)
+static int start(const struct cli *cli, struct client *c, const struct start_options *o)
 {
+	const char *socket = cli->socket;
 	json_t *answer;
+	int status;
 	long pid;
 
 	if (launch_cell(c, socket, o->xenstore ? LAUNCH_XENSTORE : LAUNCH_PLAIN, &pid))
@@ -97,9 +115,9 @@ static int start(struct client *c, const char *socket, const struct start_option
 		client_close(c);
 		return CLI_FAILED;
 	}
-	printf("a cell is running at %s, pid %ld\n", socket, pid);
+	status = say_running(cli, pid, false);
 	client_close(c);
-	return CLI_OK;
+	return status;
 }
 
 int cmd_start(struct cli *cli, int argc, char **argv)
@@ -108,15 +126,15 @@ int cmd_start(struct cli *cli, int argc, char **argv)
 	int status, err;
 	struct client c;
 
-	cli_parse(cli, CLI_PLAIN, &argp, &o, argc, argv);
+	cli_parse(cli, CLI_WITH_JSON, &argp, &o, argc, argv);
 	err = client_try_open(&c, cli->socket);
 	if (err == -ENOENT || err == -ECONNREFUSED)
-		return start(&c, cli->socket, &o);
+		return start(cli, &c, &o);
 	if (err) {
 		client_explain_open(cli->socket, err);
 		return CLI_FAILED;
 	}
-	status = greet_running(&c);
+	status = greet_running(cli, &c);
 	if (status == CLI_OK && o.xenstore)
 		status = check_store(&c, cli->socket);
 	client_close(&c);

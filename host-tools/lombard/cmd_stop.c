@@ -38,9 +38,23 @@ static const struct argp argp = {
 	   "its name.  What it had lent keeps its bytes for its borrowers.",
 };
 
-static int stop_one(struct client *c, const char *guest)
+/* => ends: where the exit events are gathered; NULL: print each */
+static int take_end(const char *what, json_t *answer, json_t *ends)
 {
 	struct exit_event event;
+
+	if (exit_event_parse(what, answer, &event))
+		return CLI_FAILED;
+	if (!ends) {
+		exit_event_print(&event);
+		return CLI_OK;
+	}
+	json_object_del(answer, "ok");
+	return json_array_append(ends, answer) ? CLI_FAILED : CLI_OK;
+}
+
+static int stop_one(struct client *c, const char *guest, json_t *ends)
+{
 	int status = CLI_FAILED;
 	json_t *answer;
 	char *what;
@@ -51,28 +65,41 @@ static int stop_one(struct client *c, const char *guest)
 		json_pack("{s:s, s:o, s:b}", "op", "stop", "guest", cli_guest(guest), "force", 1),
 		&answer))
 		goto out_what;
-	if (exit_event_parse(what, answer, &event) == 0) {
-		exit_event_print(&event);
-		status = CLI_OK;
-	}
+	status = take_end(what, answer, ends);
 	json_decref(answer);
 out_what:
 	free(what);
 	return status;
 }
 
+/* Those that could not be stopped are told, and are missing from the list. */
+static int print_ends(json_t *ends)
+{
+	json_t *all = json_pack("{s:O}", "guests", ends);
+	int status = all ? cli_print_json(all) : CLI_FAILED;
+
+	json_decref(all);
+	return status;
+}
+
 int cmd_stop(struct cli *cli, int argc, char **argv)
 {
 	struct stop_options o = {0};
+	json_t *ends = NULL;
 	int status = CLI_OK;
 	struct client c;
 
-	cli_parse(cli, CLI_PLAIN, &argp, &o, argc, argv);
+	cli_parse(cli, CLI_WITH_JSON, &argp, &o, argc, argv);
 	if (client_open(&c, cli->socket))
 		return CLI_FAILED;
+	if (cli->json)
+		ends = json_array();
 	for (int i = 0; i < o.nguests; i++)
-		if (stop_one(&c, o.guests[i]))
+		if (stop_one(&c, o.guests[i], ends))
 			status = CLI_FAILED;
+	if (cli->json && print_ends(ends))
+		status = CLI_FAILED;
+	json_decref(ends);
 	client_close(&c);
 	return status;
 }

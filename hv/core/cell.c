@@ -168,3 +168,19 @@ int cell_console(const char *name, char *path, size_t len, int *fd, struct failu
 	pthread_mutex_unlock(&mutex);
 	return 0;
 }
+
+void cell_console_drop(const char *path)
+{
+	struct console *c;
+
+	pthread_mutex_lock(&mutex);
+	SLIST_FOREACH (c, &consoles, next) {
+		if (strcmp(c->path, path) == 0) {
+			SLIST_REMOVE(&consoles, c, console, next);
+			break;
+		}
+	}
+	pthread_mutex_unlock(&mutex);
+	unlink(path);
+	free(c);
+}

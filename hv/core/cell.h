@@ -30,7 +30,10 @@ int cell_end_fd(void);
 /*
  * cell_console: a new console file for a detached guest, beside the socket; removed at the end.
  * => 0 with a descriptor, and its path in path; or -errno with *f
+ * cell_console_drop: remove it now: the guest did not come to life.
  */
+#define CELL_CONSOLE_MAX (16u << 20) /* bytes; what is written beyond them is dropped */
 int cell_console(const char *name, char *path, size_t len, int *fd, struct failure *f);
+void cell_console_drop(const char *path);
 
 #endif

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/cell.h"
 #include "core/spawn.h"
 #include "lib/log.h"
 #include "lib/sys.h"
@@ -404,6 +405,19 @@ static int make_process(struct guest *g, struct failure *f)
 	return 0;
 }
 
+/*
+ * A console file lies where space is short.  The kernel keeps its process from writing more, and it
+ * drops what can't be written; what clients give as a console is theirs to limit.
+ */
+static int limit_console(struct guest *g, const struct guest_config *cfg, struct failure *f)
+{
+	const struct rlimit rl = {.rlim_cur = CELL_CONSOLE_MAX, .rlim_max = CELL_CONSOLE_MAX};
+
+	if (cfg->console_path == NULL || SYS(prlimit(g->g_pid, RLIMIT_FSIZE, &rl, NULL)) == 0)
+		return 0;
+	return failure_sys(f, -errno, "can't limit the console file of %s", g->g_name);
+}
+
 static int start_thread(struct guest *g, struct failure *f)
 {
 	int error;
@@ -448,6 +462,8 @@ int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failu
 		return error;
 	}
 	error = make_process(g, f);
+	if (error == 0)
+		error = limit_console(g, cfg, f);
 	if (error == 0)
 		error = make_memory(g, f);
 	if (error == 0) {

@@ -131,6 +131,8 @@ json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f
 	if (detach) {
 		close(cfg.console_in);
 		close(cfg.console_out);
+		if (*error != 0)
+			cell_console_drop(path);
 	}
 	if (*error != 0)
 		return NULL;

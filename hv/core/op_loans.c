@@ -109,6 +109,22 @@ static json_t *lent(uint64_t id, uint64_t pages, uint64_t bytes)
 	    "bytes", (json_int_t)bytes);
 }
 
+/* Which pages of the file it shall be; *pages: at most so many. */
+static int clip(const struct uvm_object *uo, uint64_t first, uint64_t *pages, struct failure *f)
+{
+	if (first >= uo->uo_npages)
+		return failure_set(f, -EINVAL, "the file has only %ju pages, numbered from 0",
+		    (uintmax_t)uo->uo_npages);
+	if (*pages > uo->uo_npages - first)
+		*pages = uo->uo_npages - first;
+	/* Guests are told the number in 32 bits. */
+	if (*pages > UINT32_MAX)
+		return failure_set(f, -EFBIG,
+		    "%ju pages are too many for one loan: lend parts of at most %ju",
+		    (uintmax_t)*pages, (uintmax_t)UINT32_MAX);
+	return 0;
+}
+
 static json_t *lend_file(struct session *s, json_t *request, const struct uvm_offer_terms *terms,
     int *error, struct failure *f)
 {
@@ -126,15 +142,16 @@ static json_t *lend_file(struct session *s, json_t *request, const struct uvm_of
 	uvm_world_enter();
 	*error = file_object_get(s->s_fds[0], &uo, &bytes, f);
 	if (*error == 0) {
-		if (first < uo->uo_npages && pages > uo->uo_npages - first)
-			pages = uo->uo_npages - first;
-		bytes = first < uo->uo_npages ? bytes - first * UVM_PAGE_SIZE : 0;
-		if (bytes > pages * UVM_PAGE_SIZE)
-			bytes = pages * UVM_PAGE_SIZE;
-		*error = uvm_ledger_lend_object(uo, first, pages, bytes, terms, &id);
+		*error = clip(uo, first, &pages, f);
+		if (*error == 0) {
+			bytes -= first * UVM_PAGE_SIZE;
+			if (bytes > pages * UVM_PAGE_SIZE)
+				bytes = pages * UVM_PAGE_SIZE;
+			*error = uvm_ledger_lend_object(uo, first, pages, bytes, terms, &id);
+			if (*error != 0)
+				failure_sys(f, *error, "can't lend these pages of the file");
+		}
 		uvm_object_rele(uo);
-		if (*error != 0)
-			failure_sys(f, *error, "can't lend these pages of the file");
 	}
 	uvm_world_leave();
 	return *error == 0 ? lent(id, pages, bytes) : NULL;
@@ -149,7 +166,7 @@ static int explain_lend(int error, struct failure *f)
 		return failure_set(f, error, "a page of that range is wired and can't be lent");
 	case -EINVAL:
 		return failure_set(f, error,
-		    "a guest can't lend to itself, nor lend a read-only window copy-on-write");
+		    "pages of a channel can't be lent, nor a read-only window copy-on-write");
 	default:
 		return failure_sys(f, error, "can't lend these pages");
 	}
@@ -166,6 +183,10 @@ static json_t *lend_guest(struct session *s, struct guest *g, json_t *request,
 	if (!session_uint(request, "gfn", &gfn, error, f) ||
 	    !session_uint(request, "pages", &pages, error, f))
 		return NULL;
+	if (terms->ot_borrower == g->g_domid) {
+		*error = failure_set(f, -EINVAL, "a guest can't lend to itself");
+		return NULL;
+	}
 	/* First of all, so that a loan that is made has somebody to end it. */
 	if (terms->ot_borrower == UVM_DOMID_HOST && (sl = new_loan(s, 0)) == NULL) {
 		*error = failure_set(f, -ENOMEM, "out of memory");

@@ -30,7 +30,7 @@ struct remote_pmap {
 	_Atomic bool
 	    rp_lost; /* the executor is gone or spoke nonsense: nothing is known of its mappings */
 	_Atomic uint64_t rp_mappings; /* as the executor counted last */
-	int rp_error; /* of the last extent that could not be mapped: 0 or -errno */
+	int rp_error;		      /* of the last extent that could not be mapped: 0 or -errno */
 };
 
 /*

@@ -149,19 +149,6 @@ static int create_vcpu(struct vmm *vm, struct failure *f)
 	return cpuid_set(vm, f);
 }
 
-static int load_image(struct vmm *vm, struct failure *f)
-{
-	struct pvh_image image = {
-	    .fd = vm->image,
-	    .path = vm->cfg.image_path,
-	    .cmdline = vm->cfg.cmdline,
-	};
-	struct pvh_start start;
-	int ret = pvh_load(&vm->mem, &image, &start, f);
-
-	return ret ? ret : vcpu_set_pvh(&vm->vcpu, start.entry, start.start_info, f);
-}
-
 int machine_build(struct vmm *vm, struct failure *f)
 {
 	int ret;
@@ -177,7 +164,18 @@ int machine_build(struct vmm *vm, struct failure *f)
 		ret = set_slot(vm, 0, &vm->pmap.ram, f);
 	if (!ret)
 		ret = set_slot(vm, 1, &vm->pmap.window, f);
-	if (!ret)
-		ret = create_vcpu(vm, f);
-	return ret ? ret : load_image(vm, f);
+	return ret ? ret : create_vcpu(vm, f);
+}
+
+int machine_load(struct vmm *vm, struct failure *f)
+{
+	struct pvh_image image = {
+	    .fd = vm->image,
+	    .path = vm->cfg.image_path,
+	    .cmdline = vm->cfg.cmdline,
+	};
+	struct pvh_start start;
+	int ret = pvh_load(&vm->mem, &image, &start, f);
+
+	return ret ? ret : vcpu_set_pvh(&vm->vcpu, start.entry, start.start_info, f);
 }

@@ -68,7 +68,10 @@ static int build(struct vmm *vm, struct failure *f)
 		ret = gate_init(vm, f);
 	if (!ret)
 		ret = start_thread(pmap_thread, "pmap", vm, &pmap, f);
-	return ret ? ret : sandbox_enter(vm, f);
+	if (!ret)
+		ret = sandbox_enter(vm, f);
+	/* The image may be anything, and a library takes it apart: without any privilege. */
+	return ret ? ret : machine_load(vm, f);
 }
 
 static void run(struct vmm *vm)
@@ -94,6 +97,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN); /* the guest's console may lose its reader */
+	signal(SIGXFSZ, SIG_IGN); /* ... or be a file that has no more room */
 	ret = build(&vm, &f);
 	if (ret)
 		link_refuse(ret, &f);

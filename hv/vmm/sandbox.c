@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a VMM gives up before its guest runs.
+ * What a VMM gives up before it looks at its guest's image.
  *
  * All it needs from then on are the descriptors that it has.  Each guest's process gets a user and
  * group of its own, without capabilities, so that a guest that has taken its VMM over can't open the
@@ -9,6 +9,7 @@
  * execute or connect to anything, nor map anything executable; one that tries is killed.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
@@ -48,6 +49,8 @@ static const int allowed[] = {
     SCMP_SYS(close),
     SCMP_SYS(fstat),
     SCMP_SYS(newfstatat),
+    /* the image */
+    SCMP_SYS(pread64),
     /* memory: see also those with conditions */
     SCMP_SYS(munmap),
     SCMP_SYS(madvise),
@@ -76,6 +79,7 @@ static const unsigned long allowed_ioctls[] = {
     KVM_GET_REGS,
     KVM_SET_REGS,
     KVM_GET_SREGS,
+    KVM_SET_SREGS,
     KVM_GET_MSRS,
     UFFDIO_REGISTER,
     UFFDIO_WRITEPROTECT,
@@ -106,6 +110,10 @@ static int allow_with_conditions(scmp_filter_ctx ctx)
 	if (!ret)
 		ret = seccomp_rule_add(
 		    ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
+	/* libelf looks whether the image's descriptor is one. */
+	if (!ret)
+		ret = seccomp_rule_add(
+		    ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, F_GETFD, 0));
 	/* Its flags lie in memory, where no filter can look; the C library falls back to clone. */
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);

@@ -137,6 +137,9 @@ bool gate_put_off(struct vmm *vm);
 int machine_check(const struct wire_config *cfg, struct failure *f);
 int machine_build(struct vmm *vm, struct failure *f);
 
+/* machine_load: the image, and where the vCPU begins.  In the sandbox. */
+int machine_load(struct vmm *vm, struct failure *f);
+
 /* ---- cpuid.c ---- */
 
 /* cpuid_set: what KVM supports, less what needs XSAVE or an APIC, plus Xen's leaves. */

@@ -216,6 +216,36 @@ test_cell_starts_by_itself() {
 	until_true 5 no_leftovers "$work/auto" || fail "the cell did not end with its last guest"
 }
 
+# What scripts read: each command's JSON.
+test_json() {
+	local id
+	launch stopped spin
+	launch stopped-too spin
+	expect 0 lombard lend --file "$probe" --to any --tag 1 --json
+	id=${out#*\"id\": }
+	id=${id%%,*}
+	expect 0 lombard return --json "$id"
+	says '"windows": 0' "$out"
+	expect 1 lombard stop --json stopped nobody stopped-too
+	says '"name": "stopped",' "$out"
+	says '"name": "stopped-too",' "$out"
+	says '"reason": "stopped"' "$out"
+	says '"status": 126' "$out"
+	says "no such guest" "$err"
+	expect 0 lombard start --json
+	says "\"pid\": $cell_pid" "$out"
+	says "\"socket\": \"$LOMBARD_SOCKET\"" "$out"
+	says '"started": false' "$out"
+}
+
+test_start_json() {
+	mkdir "$work/started"
+	export LOMBARD_SOCKET=$work/started/cell.sock LOMBARD_TEST=$work/started
+	expect 0 lombard start --json
+	says '"started": true' "$out"
+	expect 0 lombard shutdown
+}
+
 test_remembers_ends() {
 	local n
 	for n in 1 2 3; do
@@ -228,10 +258,42 @@ test_remembers_ends() {
 	says "no such guest" "$err"
 }
 
+# size FILE: its bytes.
+size() {
+	local row
+	row=$(dd if="$1" of=/dev/null bs=1M 2>&1)
+	row=${row##*$'\n'}
+	printf '%s' "${row%% *}"
+}
+
+# Bug: the console file of a detached guest grew until the file system was full.
+test_console_file_is_limited() {
+	launch talker talk bytes=20000000
+	await_end talker 0
+	equal "bytes in the console file" "$(size "$console")" $((16 << 20))
+	# A client's own file is the client's to limit.
+	lombard run -m 8M "$probe" talk bytes=20000000 >"$work/talk" </dev/null || fail "talk: status $?"
+	[ "$(size "$work/talk")" -gt 20000000 ] || fail "$(size "$work/talk") bytes"
+	rm "$work/talk"
+}
+
+# Bug: the console file of a launch that failed stayed until the cell's end.
+test_failed_launch_leaves_no_console() {
+	local before after
+	before=("${LOMBARD_SOCKET%/*}"/*.console)
+	expect 1 lombard run -d -m 8M /dev/null
+	after=("${LOMBARD_SOCKET%/*}"/*.console)
+	equal "console files" "${after[*]}" "${before[*]}"
+	launch good hello
+	await_end good 0
+	[ -f "$console" ] || fail "no console file"
+}
+
 host_tests hello list unknown_test no_arguments exit_status \
 	shutdown_poweroff shutdown_reboot shutdown_crash shutdown_impossible shutdown_unknown \
 	crash_undefined crash_protection crash_null crash_high crash_stack \
 	triple_fault crash_is_told wild_pointers wild_ports unknown_calls across_pages bad_lend \
 	bad_discard discard bad_id event_loopback poll_timeout memory lend_again lend_store sleep \
 	privileges idle_guest_uses_no_processor bench_lend memory_sizes window_sizes stop stopped_by_another interrupted console_input_ends \
-	console_reader_gone cell_starts_by_itself remembers_ends
+	console_reader_gone console_file_is_limited failed_launch_leaves_no_console cell_starts_by_itself json start_json \
+	remembers_ends

@@ -129,7 +129,8 @@ test_bad_ranges() {
 	local first
 	make_file small 8192
 	for first in 2 100 4503599627370495 2251799813685248 9223372036854775807; do
-		refused 1 "can" --file "$work/small" --to any --first "$first"
+		# Bug: it said no more than "Invalid argument".
+		refused 1 "has only 2 pages" --file "$work/small" --to any --first "$first"
 	done
 	refused 2 "nothing to lend" --file "$work/small" --to any --pages 0
 	for first in -1 18446744073709551616 1x ''; do
@@ -203,6 +204,21 @@ test_odd_names() {
 	end_cell
 }
 
+# Bug: guests, who are told the number of pages in 32 bits, were told of one page.
+test_too_many_pages() {
+	local name fd
+	# Without a name, so that it goes with the test.
+	name=$(mktemp /dev/shm/lombard-vast.XXXXXX) || skip "there is no /dev/shm"
+	exec {fd}<>"$name"
+	rm "$name"
+	dd if=/dev/null of="/dev/fd/$fd" bs=4096 seek=$((4294967296 + 1)) 2>/dev/null ||
+		skip "no file there can have 16 TiB"
+	refused 1 "4294967297 pages are too many for one loan" --file "/dev/fd/$fd" --to any
+	expect 0 lombard lend --file "/dev/fd/$fd" --to any --first 4294967290
+	expect 0 lombard loans
+	says " 7  28672 " "$out"
+}
+
 # Bug: an offer to a guest that had ended stayed, and was the next guest's who got that number.
 test_to_ended() {
 	local to
@@ -221,4 +237,5 @@ test_to_ended() {
 }
 
 host_tests read_once partial_last_page part_of_file changed_file counter_and_editor bad_ranges \
-	bad_files fifo to_other_guest truncated_file odd_names to_ended
+	bad_files fifo to_other_guest truncated_file too_many_pages \
+	odd_names to_ended

@@ -429,4 +429,5 @@ test_vmm_by_hand() {
 host_tests truncated_image not_elf wrong_machine no_note wild_note program_headers segments \
 	overlapping_segments image_too_large image_kinds names sizes long_command_line garbage \
 	unknown_operations wrong_fields lend_ranges wrong_descriptors wrong_console huge_packets \
-	silent_client deaf_client many_connections no_descriptor_left second_cell stale_socket bad_socket_paths vmm_by_hand
+	silent_client deaf_client many_connections no_descriptor_left second_cell stale_socket bad_socket_paths \
+	vmm_by_hand

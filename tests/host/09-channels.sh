@@ -209,6 +209,11 @@ test_names() {
 	start host thief chan-recv name=mine create=1
 	ends thief 2
 	sees thief "*create: got -17*"
+	# Bug: the reason given was that a guest can't lend to itself.
+	expect 1 lombard lend --from owner --gfn 0x100000 --pages 1 --to any
+	says "pages of a channel can't be lent" "$err"
+	expect 1 lombard lend --from owner --gfn 0x100 --pages 1 --to owner
+	says "a guest can't lend to itself" "$err"
 	expect 0 lombard stop owner
 	quiet
 }

@@ -118,7 +118,7 @@ struct chan_status {
 /*
  * CHANOP_create: make an endpoint and map its public area at gfn.
  * -EEXIST: the name is taken, or something is mapped there; -ENOMEM; -EINVAL; -ENOSPC: more than 64
- * endpoints, or 4 GiB in their arenas
+ * endpoints, or 4 GiB in their arenas, or no event channel is left
  */
 #define CHANOP_create 0
 #define CHAN_WANT_HUGE 1U /* flags: 2 MiB frames if the host has them free, else 4 KiB */

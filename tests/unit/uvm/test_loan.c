@@ -165,7 +165,7 @@ LvTest(uvm_loan, first_loan_protects_later_ones_count)
 	cr_assert_eq(a->map->vm_stats.ms_copied, 0);
 }
 
-/* seed: uvm_unloan: in any order, whatever the owner does in between */
+/* seed: uvm_unloan, uvm_unloanpage, uvm_unloananon: in any order, whatever the owner does in between */
 LvTest(uvm_loan, unloan_in_every_order_frees_the_orphan_with_the_last)
 {
 	static const uint8_t orders[6][3] = {

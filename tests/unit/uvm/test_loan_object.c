@@ -166,7 +166,7 @@ LvTest(uvm_loan_object, write_of_a_page_not_on_loan_breaks_nothing)
 	uvm_object_rele(&to->to_object);
 }
 
-/* seed: adoption by the anon when the object drops the page, with another loan outstanding */
+/* seed: uvm_unloanpage: adoption by the anon when the object drops the page, with another loan outstanding */
 LvTest(uvm_loan_object, last_page_loan_of_a_flushed_page_lets_the_anon_adopt_it)
 {
 	union uvm_loaned k, an;

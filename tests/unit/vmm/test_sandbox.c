@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: hv/vmm/sandbox.c hv/lib/failure.c hv/lib/sys.c */
-/* pkgs: libseccomp */
+/* links: hv/vmm/sandbox.c hv/vmm/pvh.c hv/vmm/gmem.c hv/lib/failure.c hv/lib/sys.c */
+/* pkgs: libelf libseccomp */
 /* The system call filter (sandbox.c): each case in a child, which has to live, or to die of SIGSYS. */
+#include "vmm/pvh.h"
 #include "vmm/vmm.h"
 
 #include <criterion/criterion.h>
@@ -12,6 +13,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -165,6 +167,28 @@ static void *opens_when_told(void *arg)
 	if (read(pipefd[0], &c, 1) == 1)
 		opens();
 	return NULL;
+}
+
+static int image_fd;
+
+/* This program: a good ELF file without the note, which is found out at the end. */
+static void looks_at_image(void)
+{
+	const struct gmem gm = {.ram = {.size = UINT32_MAX}};
+	const struct pvh_image img = {.fd = image_fd, .path = "it", .cmdline = ""};
+	struct pvh_start start;
+	struct failure f;
+
+	if (pvh_load(&gm, &img, &start, &f) != -ENOEXEC || strstr(f.text, "no Xen note") == NULL)
+		leave(3);
+}
+
+/* The library that takes images apart was trusted with root's privileges before. */
+Test(sandbox, image_is_examined_in_it)
+{
+	image_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	cr_assert(image_fd >= 0);
+	LIVES(looks_at_image);
 }
 
 /* The thread was there before the filter: it must have it, too. */
