@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: $(filter-out hv/core/main.c,$(lombardd_SRCS)) */
-/* pkgs: jansson */
+/* pkgs: $(lombardd_PKGS) */
 /* How a guest goes: its process's number. */
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: $(filter-out hv/core/main.c hv/lib/sys.c,$(lombardd_SRCS)) hv/pmap/pmap_soft.c */
-/* pkgs: jansson */
+/* pkgs: $(lombardd_PKGS) */
 /*
  * A client's operations on loans, with every allocation failing once: nothing is left of a request
  * that failed, nor of a client that has gone.
