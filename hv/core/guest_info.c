@@ -123,3 +123,17 @@ bool guest_vcpu(struct guest *g, unsigned vcpu, struct guest_vcpu *v)
 	pthread_mutex_unlock(&g->g_mutex);
 	return v->gv_tid > 0;
 }
+
+pid_t guest_vcpu_thread(struct guest *g, unsigned vcpu)
+{
+	pid_t tid = 0;
+
+	pthread_mutex_lock(&g->g_mutex);
+	if (g->g_pid > 0 && vcpu < g->g_vcpus && !g->g_program) {
+		tid = find_thread(g->g_pid, vcpu);
+		if (tid == 0)
+			tid = g->g_pid;
+	}
+	pthread_mutex_unlock(&g->g_mutex);
+	return tid;
+}
