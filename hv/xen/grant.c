@@ -248,7 +248,7 @@ int grant_limit(struct grant_domain *gd, uint32_t frames)
 
 	if (frames == 0 || frames > GRANT_MAX_FRAMES)
 		return -EINVAL;
-	array = uvm_zalloc(frames * sizeof(*array));
+	array = uvm_zalloc(frames * sizeof(struct grant_frame *));
 	if (array == NULL)
 		return -ENOMEM;
 	pthread_mutex_lock(&grant_mutex);
