@@ -129,12 +129,15 @@ uint64_t guest_ended_cpu_ns(void)
 	return atomic_load(&ended_cpu_us) * 1000;
 }
 
-static void add_cpu_time(const struct rusage *usage)
+/* => guest locked */
+static void keep_cpu_time(struct guest *g, const struct rusage *usage)
 {
 	const struct timeval *u = &usage->ru_utime, *k = &usage->ru_stime;
+	uint64_t us = (uint64_t)(u->tv_sec + k->tv_sec) * 1000000 +
+		      (uint64_t)(u->tv_usec + k->tv_usec);
 
-	atomic_fetch_add(&ended_cpu_us,
-	    (uint64_t)(u->tv_sec + k->tv_sec) * 1000000 + (uint64_t)(u->tv_usec + k->tv_usec));
+	g->g_cpu_ns = us * 1000;
+	atomic_fetch_add(&ended_cpu_us, us);
 }
 
 /* What is left of the process says how it died, if it did not say so itself. */
@@ -156,9 +159,9 @@ static void reap_child(struct guest *g)
 	pthread_mutex_lock(&g->g_mutex);
 	if (pid > 0)
 		(void)wait4(pid, &status, 0, &usage);
+	keep_cpu_time(g, &usage);
 	g->g_pid = 0;
 	pthread_mutex_unlock(&g->g_mutex);
-	add_cpu_time(&usage);
 	if (WIFSIGNALED(status))
 		guest_end_with(g, GUEST_END_KILLED, 126, "its process was killed by signal %d",
 		    WTERMSIG(status));

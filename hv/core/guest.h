@@ -85,6 +85,7 @@ struct guest {
 	char g_message[WIRE_TEXT_LEN];
 	struct uvm_map *g_map;	  /* until it has ended; its own thread may look without the lock */
 	struct guest_last g_last; /* what it had done when it ended */
+	uint64_t g_cpu_ns;	  /* CPU time of its process, when that is gone */
 
 	/* guest_control.c; not of host programs. */
 	pthread_mutex_t g_control_mutex; /* taken before g_mutex; held while its process answers */
