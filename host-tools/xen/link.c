@@ -205,14 +205,14 @@ int64_t link_ask(struct link *l, const struct link_request *req, size_t request_
 	return a->head.value;
 }
 
-int64_t link_tell(struct link *l, const struct xenwire_request *head)
+int64_t link_tell(struct link *l, const struct xenwire_request *req)
 {
-	struct link_request req;
+	struct link_request whole;
 	struct link_answer a;
 	int64_t value;
 
-	req.head = *head;
-	value = link_ask(l, &req, 0, -1, &a, 0);
+	whole.head = *req;
+	value = link_ask(l, &whole, 0, -1, &a, 0);
 	link_drop_fds(&a);
 	return value;
 }

@@ -25,45 +25,45 @@ struct xenevtchn_handle {
 };
 
 /* Both have to live on in the next program for ports to stay bound. */
-static int keep_over_exec(const xenevtchn_handle *h)
+static int keep_over_exec(const xenevtchn_handle *xce)
 {
-	if (fcntl(h->eh_link.fd, F_SETFD, 0) < 0 || fcntl(h->eh_events, F_SETFD, 0) < 0)
+	if (fcntl(xce->eh_link.fd, F_SETFD, 0) < 0 || fcntl(xce->eh_events, F_SETFD, 0) < 0)
 		return -errno;
 	return 0;
 }
 
-static int open_handle(xenevtchn_handle *h, struct xentoollog_logger *logger, unsigned flags)
+static int open_handle(xenevtchn_handle *xce, struct xentoollog_logger *logger, unsigned flags)
 {
-	int error = link_open(&h->eh_link, "evtchn", &h->eh_events);
+	int error = link_open(&xce->eh_link, "evtchn", &xce->eh_events);
 
 	if (error != 0) {
 		link_explain(logger, "xenevtchn", error);
 		return error;
 	}
-	error = flags & XENEVTCHN_NO_CLOEXEC ? keep_over_exec(h) : 0;
+	error = flags & XENEVTCHN_NO_CLOEXEC ? keep_over_exec(xce) : 0;
 	if (error != 0) {
-		link_close(&h->eh_link);
-		close(h->eh_events);
+		link_close(&xce->eh_link);
+		close(xce->eh_events);
 	}
 	return error;
 }
 
 xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger, unsigned flags)
 {
-	xenevtchn_handle *h = NULL;
+	xenevtchn_handle *xce = NULL;
 	int error = flags & ~(unsigned)XENEVTCHN_NO_CLOEXEC ? -EINVAL : 0;
 
 	if (error == 0) {
-		h = calloc(1, sizeof(*h));
-		error = h != NULL ? open_handle(h, logger, flags) : -ENOMEM;
+		xce = calloc(1, sizeof(*xce));
+		error = xce != NULL ? open_handle(xce, logger, flags) : -ENOMEM;
 	}
 	if (error != 0) {
-		free(h);
+		free(xce);
 		errno = -error;
 		return NULL;
 	}
-	active_add(&h->eh_active);
-	return h;
+	active_add(&xce->eh_active);
+	return xce;
 }
 
 /*
@@ -78,26 +78,26 @@ xenevtchn_handle *xenevtchn_fdopen(struct xentoollog_logger *logger, int fd, uns
 	return NULL;
 }
 
-int xenevtchn_close(xenevtchn_handle *h)
+int xenevtchn_close(xenevtchn_handle *xce)
 {
-	if (h == NULL)
+	if (xce == NULL)
 		return 0;
-	active_remove(&h->eh_active);
-	link_close(&h->eh_link);
-	close(h->eh_events);
-	free(h);
+	active_remove(&xce->eh_active);
+	link_close(&xce->eh_link);
+	close(xce->eh_events);
+	free(xce);
 	return 0;
 }
 
-int xenevtchn_fd(xenevtchn_handle *h)
+int xenevtchn_fd(xenevtchn_handle *xce)
 {
-	return h->eh_events;
+	return xce->eh_events;
 }
 
 /* => the answer's value, which is a port or 0; or -1 and errno */
-static int ask(xenevtchn_handle *h, const struct xenwire_request *req)
+static int ask(xenevtchn_handle *xce, const struct xenwire_request *req)
 {
-	int64_t value = link_tell(&h->eh_link, req);
+	int64_t value = link_tell(&xce->eh_link, req);
 
 	if (value >= 0)
 		return (int)value;
@@ -105,39 +105,41 @@ static int ask(xenevtchn_handle *h, const struct xenwire_request *req)
 	return -1;
 }
 
-int xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port)
-{
-	return ask(h, &(struct xenwire_request){.op = XENWIRE_EVENT_NOTIFY, .u.event.port = port});
-}
-
-xenevtchn_port_or_error_t xenevtchn_bind_unbound_port(xenevtchn_handle *h, uint32_t domid)
+int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
 {
 	return ask(
-	    h, &(struct xenwire_request){.op = XENWIRE_EVENT_UNBOUND, .u.event.domid = domid});
+	    xce, &(struct xenwire_request){.op = XENWIRE_EVENT_NOTIFY, .u.event.port = port});
+}
+
+xenevtchn_port_or_error_t xenevtchn_bind_unbound_port(xenevtchn_handle *xce, uint32_t domid)
+{
+	return ask(
+	    xce, &(struct xenwire_request){.op = XENWIRE_EVENT_UNBOUND, .u.event.domid = domid});
 }
 
 xenevtchn_port_or_error_t xenevtchn_bind_interdomain(
-    xenevtchn_handle *h, uint32_t domid, evtchn_port_t remote_port)
+    xenevtchn_handle *xce, uint32_t domid, evtchn_port_t remote_port)
 {
-	return ask(h, &(struct xenwire_request){.op = XENWIRE_EVENT_INTERDOMAIN,
-			  .u.event = {.domid = domid, .port = remote_port}});
+	return ask(xce, &(struct xenwire_request){.op = XENWIRE_EVENT_INTERDOMAIN,
+			    .u.event = {.domid = domid, .port = remote_port}});
 }
 
-xenevtchn_port_or_error_t xenevtchn_bind_virq(xenevtchn_handle *h, unsigned virq)
+xenevtchn_port_or_error_t xenevtchn_bind_virq(xenevtchn_handle *xce, unsigned virq)
 {
-	return ask(h, &(struct xenwire_request){.op = XENWIRE_EVENT_VIRQ, .u.event.virq = virq});
+	return ask(xce, &(struct xenwire_request){.op = XENWIRE_EVENT_VIRQ, .u.event.virq = virq});
 }
 
-int xenevtchn_unbind(xenevtchn_handle *h, evtchn_port_t port)
+int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
 {
-	return ask(h, &(struct xenwire_request){.op = XENWIRE_EVENT_UNBIND, .u.event.port = port});
+	return ask(
+	    xce, &(struct xenwire_request){.op = XENWIRE_EVENT_UNBIND, .u.event.port = port});
 }
 
 /* Waits, unless the program has made the descriptor non-blocking. */
-xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *h)
+xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 {
 	uint32_t port;
-	ssize_t n = recv(h->eh_events, &port, sizeof(port), MSG_WAITALL);
+	ssize_t n = recv(xce->eh_events, &port, sizeof(port), MSG_WAITALL);
 
 	if (n == sizeof(port))
 		return (int)port;
@@ -147,14 +149,14 @@ xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *h)
 }
 
 /* A full socket is soon empty again: the cell does nothing there but take ports. */
-int xenevtchn_unmask(xenevtchn_handle *h, evtchn_port_t port)
+int xenevtchn_unmask(xenevtchn_handle *xce, evtchn_port_t port)
 {
-	struct pollfd p = {.fd = h->eh_events, .events = POLLOUT};
+	struct pollfd p = {.fd = xce->eh_events, .events = POLLOUT};
 	uint32_t number = port;
 	ssize_t n;
 
 	for (;;) {
-		n = send(h->eh_events, &number, sizeof(number), MSG_NOSIGNAL);
+		n = send(xce->eh_events, &number, sizeof(number), MSG_NOSIGNAL);
 		if (n == sizeof(number))
 			return 0;
 		if (n >= 0 || (errno != EAGAIN && errno != EINTR))
@@ -167,9 +169,9 @@ int xenevtchn_unmask(xenevtchn_handle *h, evtchn_port_t port)
 	return -1;
 }
 
-int xenevtchn_restrict(xenevtchn_handle *h, domid_t domid)
+int xenevtchn_restrict(xenevtchn_handle *xce, domid_t domid)
 {
-	(void)h;
+	(void)xce;
 	(void)domid;
 	errno = EOPNOTSUPP;
 	return -1;

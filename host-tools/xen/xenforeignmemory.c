@@ -44,20 +44,20 @@ static int fail(int error)
 xenforeignmemory_handle *xenforeignmemory_open(
     struct xentoollog_logger *logger, unsigned open_flags)
 {
-	xenforeignmemory_handle *h = calloc(1, sizeof(*h));
+	xenforeignmemory_handle *fmem = calloc(1, sizeof(*fmem));
 
 	(void)open_flags;
-	if (h != NULL)
-		mapper_init(&h->fh_mapper, logger, "xenforeignmemory", "foreignmemory",
+	if (fmem != NULL)
+		mapper_init(&fmem->fh_mapper, logger, "xenforeignmemory", "foreignmemory",
 		    XENWIRE_FOREIGN_UNMAP);
-	return h;
+	return fmem;
 }
 
-int xenforeignmemory_close(xenforeignmemory_handle *h)
+int xenforeignmemory_close(xenforeignmemory_handle *fmem)
 {
-	if (h != NULL)
-		mapper_fini(&h->fh_mapper);
-	free(h);
+	if (fmem != NULL)
+		mapper_fini(&fmem->fh_mapper);
+	free(fmem);
 	return 0;
 }
 
@@ -139,7 +139,7 @@ static int fill_resource(struct mapper *mp, void *at, uint64_t *id, void *arg)
 	return error;
 }
 
-void *xenforeignmemory_map2(xenforeignmemory_handle *h, uint32_t dom, void *addr, int prot,
+void *xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom, void *addr, int prot,
     int flags, size_t pages, const xen_pfn_t arr[], int err[])
 {
 	struct wanted w = {
@@ -152,35 +152,35 @@ void *xenforeignmemory_map2(xenforeignmemory_handle *h, uint32_t dom, void *addr
 	};
 	void *at;
 
-	if (fail(mapper_map(&h->fh_mapper, addr, flags, pages, fill_pages, &w, &at)) != 0)
+	if (fail(mapper_map(&fmem->fh_mapper, addr, flags, pages, fill_pages, &w, &at)) != 0)
 		return NULL;
 	return at;
 }
 
-void *xenforeignmemory_map(xenforeignmemory_handle *h, uint32_t dom, int prot, size_t pages,
+void *xenforeignmemory_map(xenforeignmemory_handle *fmem, uint32_t dom, int prot, size_t pages,
     const xen_pfn_t arr[], int err[])
 {
-	return xenforeignmemory_map2(h, dom, NULL, prot, 0, pages, arr, err);
+	return xenforeignmemory_map2(fmem, dom, NULL, prot, 0, pages, arr, err);
 }
 
 /* As munmap() would, parts of maps, too. */
-int xenforeignmemory_unmap(xenforeignmemory_handle *h, void *addr, size_t pages)
+int xenforeignmemory_unmap(xenforeignmemory_handle *fmem, void *addr, size_t pages)
 {
-	return fail(mapper_unmap(&h->fh_mapper, addr, pages, false));
+	return fail(mapper_unmap(&fmem->fh_mapper, addr, pages, false));
 }
 
-int xenforeignmemory_restrict(xenforeignmemory_handle *h, domid_t domid)
+int xenforeignmemory_restrict(xenforeignmemory_handle *fmem, domid_t domid)
 {
-	(void)h;
+	(void)fmem;
 	(void)domid;
 	return fail(-EOPNOTSUPP);
 }
 
-xenforeignmemory_resource_handle *xenforeignmemory_map_resource(xenforeignmemory_handle *h,
+xenforeignmemory_resource_handle *xenforeignmemory_map_resource(xenforeignmemory_handle *fmem,
     domid_t domid, unsigned type, unsigned id, unsigned long frame, unsigned long nr_frames,
     void **paddr, int prot, int flags)
 {
-	xenforeignmemory_resource_handle *r = calloc(1, sizeof(*r));
+	xenforeignmemory_resource_handle *fres = calloc(1, sizeof(*fres));
 	struct wanted w = {
 	    .prot = prot,
 	    .flags = flags,
@@ -188,37 +188,38 @@ xenforeignmemory_resource_handle *xenforeignmemory_map_resource(xenforeignmemory
 	    .resource = {.op = XENWIRE_RESOURCE_MAP,
 		.u.resource = {domid, type, id, view_prot(prot), frame, nr_frames}},
 	};
-	int error = r == NULL ? -ENOMEM : 0;
+	int error = fres == NULL ? -ENOMEM : 0;
 
 	if (error == 0 && (flags & ~(MAP_SHARED | MAP_PRIVATE)) != 0)
 		error = -EINVAL;
 	if (error == 0)
 		error = mapper_map(
-		    &h->fh_mapper, *paddr, flags, nr_frames, fill_resource, &w, &r->address);
+		    &fmem->fh_mapper, *paddr, flags, nr_frames, fill_resource, &w, &fres->address);
 	if (error != 0) {
-		free(r);
+		free(fres);
 		errno = -error;
 		return NULL;
 	}
-	r->npages = nr_frames;
-	*paddr = r->address;
-	return r;
+	fres->npages = nr_frames;
+	*paddr = fres->address;
+	return fres;
 }
 
-int xenforeignmemory_unmap_resource(xenforeignmemory_handle *h, xenforeignmemory_resource_handle *r)
+int xenforeignmemory_unmap_resource(
+    xenforeignmemory_handle *fmem, xenforeignmemory_resource_handle *fres)
 {
-	int result = r != NULL ? xenforeignmemory_unmap(h, r->address, r->npages) : 0;
+	int result = fres != NULL ? xenforeignmemory_unmap(fmem, fres->address, fres->npages) : 0;
 
-	free(r);
+	free(fres);
 	return result;
 }
 
 int xenforeignmemory_resource_size(
-    xenforeignmemory_handle *h, domid_t domid, unsigned type, unsigned id, size_t *size)
+    xenforeignmemory_handle *fmem, domid_t domid, unsigned type, unsigned id, size_t *size)
 {
 	const struct xenwire_request req = {
 	    .op = XENWIRE_RESOURCE_SIZE, .u.resource = {.domid = domid, .type = type, .id = id}};
-	int64_t value = mapper_tell(&h->fh_mapper, &req);
+	int64_t value = mapper_tell(&fmem->fh_mapper, &req);
 
 	if (value >= 0)
 		*size = (size_t)value;

@@ -23,15 +23,15 @@ xengntshr_handle *xengntshr_open(struct xentoollog_logger *logger, unsigned open
 	return gntdev_open(logger, "xengntshr", "gntshr", XENWIRE_UNSHARE);
 }
 
-int xengntshr_close(xengntshr_handle *h)
+int xengntshr_close(xengntshr_handle *xgs)
 {
-	gntdev_close(h);
+	gntdev_close(xgs);
 	return 0;
 }
 
-int xengntshr_fd(xengntshr_handle *h)
+int xengntshr_fd(xengntshr_handle *xgs)
 {
-	return gntdev_fd(h);
+	return gntdev_fd(xgs);
 }
 
 static int map_share(void *at, const struct wanted *w, const struct link_answer *a)
@@ -68,40 +68,40 @@ static int fill_share(struct mapper *mp, void *at, uint64_t *id, void *arg)
 	return error;
 }
 
-static void *share(xengntshr_handle *h, struct wanted *w)
+static void *share(xengntshr_handle *xgs, struct wanted *w)
 {
 	void *at;
 	int error = w->count > XENWIRE_MAX_ELEMENTS
 			? -ENOSPC
-			: mapper_map(&h->gh_mapper, NULL, 0, w->count, fill_share, w, &at);
+			: mapper_map(&xgs->gh_mapper, NULL, 0, w->count, fill_share, w, &at);
 
 	if (error == 0)
 		return at;
-	gntdev_explain(h, "share pages", error);
+	gntdev_explain(xgs, "share pages", error);
 	return NULL;
 }
 
 void *xengntshr_share_pages(
-    xengntshr_handle *h, uint32_t domid, int count, uint32_t *refs, int writable)
+    xengntshr_handle *xgs, uint32_t domid, int count, uint32_t *refs, int writable)
 {
 	struct wanted w = {
 	    domid, (uint32_t)count, writable != 0, XENWIRE_NO_OFFSET, XENWIRE_NO_PORT, refs};
 
-	return share(h, &w);
+	return share(xgs, &w);
 }
 
-void *xengntshr_share_page_notify(xengntshr_handle *h, uint32_t domid, uint32_t *ref, int writable,
-    uint32_t notify_offset, evtchn_port_t notify_port)
+void *xengntshr_share_page_notify(xengntshr_handle *xgs, uint32_t domid, uint32_t *ref,
+    int writable, uint32_t notify_offset, evtchn_port_t notify_port)
 {
 	struct wanted w = {
 	    domid, 1, writable != 0, gntdev_notify_offset(notify_offset, 1), notify_port, ref};
 
-	return share(h, &w);
+	return share(xgs, &w);
 }
 
-int xengntshr_unshare(xengntshr_handle *h, void *start_address, uint32_t count)
+int xengntshr_unshare(xengntshr_handle *xgs, void *start_address, uint32_t count)
 {
-	int error = mapper_unmap(&h->gh_mapper, start_address, count, true);
+	int error = mapper_unmap(&xgs->gh_mapper, start_address, count, true);
 
 	if (error == 0)
 		return 0;

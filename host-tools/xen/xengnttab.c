@@ -26,21 +26,21 @@ xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger, unsigned open
 	return gntdev_open(logger, "xengnttab", "gnttab", XENWIRE_GRANT_UNMAP);
 }
 
-int xengnttab_close(xengnttab_handle *h)
+int xengnttab_close(xengnttab_handle *xgt)
 {
-	gntdev_close(h);
+	gntdev_close(xgt);
 	return 0;
 }
 
-int xengnttab_fd(xengnttab_handle *h)
+int xengnttab_fd(xengnttab_handle *xgt)
 {
-	return gntdev_fd(h);
+	return gntdev_fd(xgt);
 }
 
 /* The cell has no such limit. */
-int xengnttab_set_max_grants(xengnttab_handle *h, uint32_t nr_grants)
+int xengnttab_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants)
 {
-	(void)h;
+	(void)xgt;
 	(void)nr_grants;
 	return 0;
 }
@@ -87,55 +87,55 @@ static int fill_refs(struct mapper *mp, void *at, uint64_t *id, void *arg)
 	return error;
 }
 
-static int map_wanted(xengnttab_handle *h, struct wanted *w, void **at)
+static int map_wanted(xengnttab_handle *xgt, struct wanted *w, void **at)
 {
-	return mapper_map(&h->gh_mapper, NULL, 0, w->count, fill_refs, w, at);
+	return mapper_map(&xgt->gh_mapper, NULL, 0, w->count, fill_refs, w, at);
 }
 
-static void *map_or_explain(xengnttab_handle *h, struct wanted *w)
+static void *map_or_explain(xengnttab_handle *xgt, struct wanted *w)
 {
 	void *at;
-	int error = map_wanted(h, w, &at);
+	int error = map_wanted(xgt, w, &at);
 
 	if (error == 0)
 		return at;
-	gntdev_explain(h, "map grants", error);
+	gntdev_explain(xgt, "map grants", error);
 	return NULL;
 }
 
 void *xengnttab_map_grant_refs(
-    xengnttab_handle *h, uint32_t count, uint32_t *domids, uint32_t *refs, int prot)
+    xengnttab_handle *xgt, uint32_t count, uint32_t *domids, uint32_t *refs, int prot)
 {
 	struct wanted w = {count, domids, refs, 1, prot, XENWIRE_NO_OFFSET, XENWIRE_NO_PORT};
 
-	return map_or_explain(h, &w);
+	return map_or_explain(xgt, &w);
 }
 
 void *xengnttab_map_domain_grant_refs(
-    xengnttab_handle *h, uint32_t count, uint32_t domid, uint32_t *refs, int prot)
+    xengnttab_handle *xgt, uint32_t count, uint32_t domid, uint32_t *refs, int prot)
 {
 	struct wanted w = {count, &domid, refs, 0, prot, XENWIRE_NO_OFFSET, XENWIRE_NO_PORT};
 
-	return map_or_explain(h, &w);
+	return map_or_explain(xgt, &w);
 }
 
-void *xengnttab_map_grant_ref_notify(xengnttab_handle *h, uint32_t domid, uint32_t ref, int prot,
+void *xengnttab_map_grant_ref_notify(xengnttab_handle *xgt, uint32_t domid, uint32_t ref, int prot,
     uint32_t notify_offset, evtchn_port_t notify_port)
 {
 	struct wanted w = {
 	    1, &domid, &ref, 0, prot, gntdev_notify_offset(notify_offset, 1), notify_port};
 
-	return map_or_explain(h, &w);
+	return map_or_explain(xgt, &w);
 }
 
-void *xengnttab_map_grant_ref(xengnttab_handle *h, uint32_t domid, uint32_t ref, int prot)
+void *xengnttab_map_grant_ref(xengnttab_handle *xgt, uint32_t domid, uint32_t ref, int prot)
 {
-	return xengnttab_map_domain_grant_refs(h, 1, domid, &ref, prot);
+	return xengnttab_map_domain_grant_refs(xgt, 1, domid, &ref, prot);
 }
 
-int xengnttab_unmap(xengnttab_handle *h, void *start_address, uint32_t count)
+int xengnttab_unmap(xengnttab_handle *xgt, void *start_address, uint32_t count)
 {
-	int error = mapper_unmap(&h->gh_mapper, start_address, count, true);
+	int error = mapper_unmap(&xgt->gh_mapper, start_address, count, true);
 
 	if (error == 0)
 		return 0;
@@ -166,7 +166,7 @@ static int16_t status_of(int error)
 }
 
 /* One end of a copy: *address, in a map of its own that begins at *map, or NULL. */
-static int find_end(xengnttab_handle *h, const union xengnttab_copy_ptr *end, bool granted,
+static int find_end(xengnttab_handle *xgt, const union xengnttab_copy_ptr *end, bool granted,
     int prot, void **map, char **address)
 {
 	const uint32_t domid = end->foreign.domid, ref = end->foreign.ref;
@@ -177,7 +177,7 @@ static int find_end(xengnttab_handle *h, const union xengnttab_copy_ptr *end, bo
 	*address = end->virt;
 	if (!granted)
 		return 0;
-	error = map_wanted(h, &w, map);
+	error = map_wanted(xgt, &w, map);
 	if (error != 0)
 		*map = NULL;
 	else
@@ -192,7 +192,7 @@ static bool fits(const union xengnttab_copy_ptr *end, bool granted, uint16_t len
 
 /* => *status; an error only if the connection is lost */
 static int copy_segment(
-    xengnttab_handle *h, const xengnttab_grant_copy_segment_t *s, int16_t *status)
+    xengnttab_handle *xgt, const xengnttab_grant_copy_segment_t *s, int16_t *status)
 {
 	bool from = s->flags & GNTCOPY_source_gref, to = s->flags & GNTCOPY_dest_gref;
 	void *source_map = NULL, *dest_map = NULL;
@@ -203,28 +203,29 @@ static int copy_segment(
 		*status = GNTST_bad_copy_arg;
 		return 0;
 	}
-	error = find_end(h, &s->source, from, PROT_READ, &source_map, &source);
+	error = find_end(xgt, &s->source, from, PROT_READ, &source_map, &source);
 	if (error == 0)
-		error = find_end(h, &s->dest, to, PROT_READ | PROT_WRITE, &dest_map, &dest);
+		error = find_end(xgt, &s->dest, to, PROT_READ | PROT_WRITE, &dest_map, &dest);
 	if (error == 0)
 		memmove(dest, source, s->len);
 	if (source_map != NULL)
-		(void)mapper_unmap(&h->gh_mapper, source_map, 1, true);
+		(void)mapper_unmap(&xgt->gh_mapper, source_map, 1, true);
 	if (dest_map != NULL)
-		(void)mapper_unmap(&h->gh_mapper, dest_map, 1, true);
+		(void)mapper_unmap(&xgt->gh_mapper, dest_map, 1, true);
 	*status = status_of(error);
 	return error == -EPIPE ? error : 0;
 }
 
-int xengnttab_grant_copy(xengnttab_handle *h, uint32_t count, xengnttab_grant_copy_segment_t *segs)
+int xengnttab_grant_copy(
+    xengnttab_handle *xgt, uint32_t count, xengnttab_grant_copy_segment_t *segs)
 {
 	int error = 0;
 
 	for (uint32_t i = 0; i < count && error == 0; i++)
-		error = copy_segment(h, &segs[i], &segs[i].status);
+		error = copy_segment(xgt, &segs[i], &segs[i].status);
 	if (error == 0)
 		return 0;
-	gntdev_explain(h, "copy grants", error);
+	gntdev_explain(xgt, "copy grants", error);
 	return -1;
 }
 
@@ -234,10 +235,10 @@ static int no_dmabuf(void)
 	return -1;
 }
 
-int xengnttab_dmabuf_exp_from_refs(xengnttab_handle *h, uint32_t domid, uint32_t flags,
+int xengnttab_dmabuf_exp_from_refs(xengnttab_handle *xgt, uint32_t domid, uint32_t flags,
     uint32_t count, const uint32_t *refs, uint32_t *fd)
 {
-	(void)h;
+	(void)xgt;
 	(void)domid;
 	(void)flags;
 	(void)count;
@@ -246,18 +247,18 @@ int xengnttab_dmabuf_exp_from_refs(xengnttab_handle *h, uint32_t domid, uint32_t
 	return no_dmabuf();
 }
 
-int xengnttab_dmabuf_exp_wait_released(xengnttab_handle *h, uint32_t fd, uint32_t wait_to_ms)
+int xengnttab_dmabuf_exp_wait_released(xengnttab_handle *xgt, uint32_t fd, uint32_t wait_to_ms)
 {
-	(void)h;
+	(void)xgt;
 	(void)fd;
 	(void)wait_to_ms;
 	return no_dmabuf();
 }
 
 int xengnttab_dmabuf_imp_to_refs(
-    xengnttab_handle *h, uint32_t domid, uint32_t fd, uint32_t count, uint32_t *refs)
+    xengnttab_handle *xgt, uint32_t domid, uint32_t fd, uint32_t count, uint32_t *refs)
 {
-	(void)h;
+	(void)xgt;
 	(void)domid;
 	(void)fd;
 	(void)count;
@@ -265,9 +266,9 @@ int xengnttab_dmabuf_imp_to_refs(
 	return no_dmabuf();
 }
 
-int xengnttab_dmabuf_imp_release(xengnttab_handle *h, uint32_t fd)
+int xengnttab_dmabuf_imp_release(xengnttab_handle *xgt, uint32_t fd)
 {
-	(void)h;
+	(void)xgt;
 	(void)fd;
 	return no_dmabuf();
 }

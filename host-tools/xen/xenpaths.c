@@ -24,9 +24,12 @@
 
 #include "proto/xenwire.h"
 
-/* What libc's headers declare only for some settings, or not at all. */
-int open_2(const char *path, int flags) __asm__("__open_2");
-int open64_2(const char *path, int flags) __asm__("__open64_2");
+/* What stands in the way of libc's functions.  (Those with _2: _FORTIFY_SOURCE's, without a mode.) */
+int paths_open(const char *path, int flags, ...) __asm__("open");
+int paths_open64(const char *path, int flags, ...) __asm__("open64");
+int paths_open_2(const char *path, int flags) __asm__("__open_2");
+int paths_open64_2(const char *path, int flags) __asm__("__open64_2");
+DIR *paths_opendir(const char *path) __asm__("opendir");
 
 static int memory_file(int flags)
 {
@@ -83,7 +86,7 @@ static mode_t mode_of(int flags, va_list ap)
 	return flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? va_arg(ap, mode_t) : 0;
 }
 
-int open(const char *path, int flags, ...)
+int paths_open(const char *path, int flags, ...)
 {
 	va_list ap;
 	mode_t mode;
@@ -95,7 +98,7 @@ int open(const char *path, int flags, ...)
 }
 
 /* The same on the machines that we run on. */
-int open64(const char *path, int flags, ...)
+int paths_open64(const char *path, int flags, ...)
 {
 	va_list ap;
 	mode_t mode;
@@ -106,13 +109,12 @@ int open64(const char *path, int flags, ...)
 	return open_any(path, flags, mode);
 }
 
-/* Programs built with _FORTIFY_SOURCE call these where they give no mode. */
-int open_2(const char *path, int flags)
+int paths_open_2(const char *path, int flags)
 {
 	return open_any(path, flags, 0);
 }
 
-int open64_2(const char *path, int flags)
+int paths_open64_2(const char *path, int flags)
 {
 	return open_any(path, flags, 0);
 }
@@ -133,7 +135,7 @@ static DIR *open_nothing(DIR *(*next)(const char *))
 	return dir;
 }
 
-DIR *opendir(const char *path)
+DIR *paths_opendir(const char *path)
 {
 	static DIR *(*next)(const char *);
 

@@ -130,12 +130,15 @@ uint64_t guest_ended_cpu_ns(void)
 	return atomic_load(&ended_cpu_us) * 1000;
 }
 
-static void add_cpu_time(const struct rusage *usage)
+/* => guest locked */
+static void keep_cpu_time(struct guest *g, const struct rusage *usage)
 {
 	const struct timeval *u = &usage->ru_utime, *k = &usage->ru_stime;
+	uint64_t us = (uint64_t)(u->tv_sec + k->tv_sec) * 1000000 +
+		      (uint64_t)(u->tv_usec + k->tv_usec);
 
-	atomic_fetch_add(&ended_cpu_us,
-	    (uint64_t)(u->tv_sec + k->tv_sec) * 1000000 + (uint64_t)(u->tv_usec + k->tv_usec));
+	g->g_cpu_ns = us * 1000;
+	atomic_fetch_add(&ended_cpu_us, us);
 }
 
 /*
@@ -155,7 +158,9 @@ static int wait_child(struct guest *g, pid_t pid)
 	pthread_mutex_unlock(&g->g_mutex);
 	while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR)
 		continue;
-	add_cpu_time(&usage);
+	pthread_mutex_lock(&g->g_mutex);
+	keep_cpu_time(g, &usage);
+	pthread_mutex_unlock(&g->g_mutex);
 	return status;
 }
 

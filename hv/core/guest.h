@@ -85,6 +85,7 @@ struct guest {
 	char g_message[WIRE_TEXT_LEN];
 	struct uvm_map *g_map;	  /* until it has ended; its own thread may look without the lock */
 	struct guest_last g_last; /* what it had done when it ended */
+	uint64_t g_cpu_ns;	  /* CPU time of its process, when that is gone */
 
 	/* guest_control.c; not of host programs. */
 	pthread_mutex_t g_control_mutex; /* taken before g_mutex; held while its process answers */
@@ -186,6 +187,8 @@ unsigned guest_count(void);
  * guest_frames: frames that its store takes, its orphans included; 0 when it has ended
  * guest_cpu_ns: CPU time of its process; guest_ended_cpu_ns: of all guests that have ended
  * guest_vcpu: the thread that runs a vCPU.  False: there is none (yet, or any more)
+ * guest_vcpu_thread: that thread, or before it has started the one that it will inherit from where
+ *	and how often it may run; 0: neither
  */
 struct guest_vcpu {
 	pid_t gv_tid;
@@ -197,6 +200,7 @@ uint64_t guest_frames(struct guest *g);
 uint64_t guest_cpu_ns(struct guest *g);
 uint64_t guest_ended_cpu_ns(void);
 bool guest_vcpu(struct guest *g, unsigned vcpu, struct guest_vcpu *v);
+pid_t guest_vcpu_thread(struct guest *g, unsigned vcpu);
 
 /* guest_notify: the ledger's word that something changed for a guest: its loan event is raised. */
 void guest_notify(uint32_t domid);

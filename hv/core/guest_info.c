@@ -25,14 +25,17 @@ uint64_t guest_frames(struct guest *g)
 /* The pid is the guest's as long as g_pid is not 0. */
 uint64_t guest_cpu_ns(struct guest *g)
 {
-	struct timespec ts = {0};
+	struct timespec ts;
 	clockid_t clock;
+	uint64_t ns;
 
 	pthread_mutex_lock(&g->g_mutex);
-	if (g->g_pid > 0 && clock_getcpuclockid(g->g_pid, &clock) == 0)
-		(void)clock_gettime(clock, &ts);
+	ns = g->g_cpu_ns;
+	if (g->g_pid > 0 && clock_getcpuclockid(g->g_pid, &clock) == 0 &&
+	    clock_gettime(clock, &ts) == 0)
+		ns = (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 	pthread_mutex_unlock(&g->g_mutex);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+	return ns;
 }
 
 /* The thread's name says which vCPU it runs (vmm/main.c). */
@@ -122,4 +125,18 @@ bool guest_vcpu(struct guest *g, unsigned vcpu, struct guest_vcpu *v)
 	}
 	pthread_mutex_unlock(&g->g_mutex);
 	return v->gv_tid > 0;
+}
+
+pid_t guest_vcpu_thread(struct guest *g, unsigned vcpu)
+{
+	pid_t tid = 0;
+
+	pthread_mutex_lock(&g->g_mutex);
+	if (g->g_pid > 0 && vcpu < g->g_vcpus && !g->g_program) {
+		tid = find_thread(g->g_pid, vcpu);
+		if (tid == 0)
+			tid = g->g_pid;
+	}
+	pthread_mutex_unlock(&g->g_mutex);
+	return tid;
 }

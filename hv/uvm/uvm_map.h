@@ -48,11 +48,11 @@ enum uvm_entry_kind {
 };
 
 /* me_flags */
-#define UVM_ENTRY_RAM 0x1u	/* pages without anon may be unlearned memory of the guest */
-#define UVM_ENTRY_BUSY 0x2u	/* being mapped or unmapped: not to be used or removed */
-#define UVM_ENTRY_BORROWED 0x4u /* a window, or copy-on-write memory borrowed by a loan */
-#define UVM_ENTRY_VIEW 0x8u	/* of an arena */
-#define UVM_ENTRY_LIVE 0x10u	/* a page of somebody else who goes on using it: MAPIN */
+#define UVM_ENTRY_RAM 0x1u	 /* pages without anon may be unlearned memory of the guest */
+#define UVM_ENTRY_BUSY 0x2u	 /* being mapped or unmapped: not to be used or removed */
+#define UVM_ENTRY_BORROWED 0x4u	 /* a window, or copy-on-write memory borrowed by a loan */
+#define UVM_ENTRY_VIEW 0x8u	 /* of an arena */
+#define UVM_ENTRY_LIVE 0x10u	 /* a page of somebody else who goes on using it: MAPIN */
 #define UVM_ENTRY_READONLY 0x20u /* MAPIN: the guest may not write there */
 
 struct uvm_entry {

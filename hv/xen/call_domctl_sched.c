@@ -52,44 +52,28 @@ static void affinity_of(struct guest *g, unsigned vcpu, struct xen_affinity *xa)
 	pthread_mutex_unlock(&g->g_mutex);
 }
 
-/* A vCPU without a thread will be placed when it has one. */
 static int place(struct guest *g, unsigned vcpu, const cpu_set_t *hard)
 {
+	pid_t tid = guest_vcpu_thread(g, vcpu);
 	cpu_set_t online, both;
-	struct guest_vcpu v;
 
-	if (!guest_vcpu(g, vcpu, &v))
+	if (tid == 0)
 		return 0;
 	xen_online_cpus(&online);
 	CPU_AND(&both, &online, hard);
-	return sched_setaffinity(v.gv_tid, sizeof(both), &both) != 0 ? -errno : 0;
+	return sched_setaffinity(tid, sizeof(both), &both) != 0 ? -errno : 0;
 }
 
 static int weigh(struct guest *g, uint16_t weight)
 {
-	struct guest_vcpu v;
+	pid_t tid;
 
-	for (unsigned i = 0; i < g->g_vcpus; i++)
-		if (guest_vcpu(g, i, &v) &&
-		    setpriority(PRIO_PROCESS, (id_t)v.gv_tid, nice_of(weight)) != 0)
+	for (unsigned i = 0; i < g->g_vcpus; i++) {
+		tid = guest_vcpu_thread(g, i);
+		if (tid > 0 && setpriority(PRIO_PROCESS, (id_t)tid, nice_of(weight)) != 0)
 			return -errno;
-	return 0;
-}
-
-int xen_domain_schedule(struct guest *g)
-{
-	struct xen_affinity xa;
-	uint16_t weight;
-	int error = 0;
-
-	pthread_mutex_lock(&g->g_mutex);
-	weight = g->g_xen.xd_weight;
-	pthread_mutex_unlock(&g->g_mutex);
-	for (unsigned i = 0; error == 0 && i < g->g_vcpus; i++) {
-		affinity_of(g, i, &xa);
-		error = place(g, i, &xa.xa_hard);
 	}
-	return error != 0 ? error : weigh(g, weight);
+	return 0;
 }
 
 /* => guest locked */

@@ -10,6 +10,7 @@
 #include "xen/call_domctl.h"
 #include "xen/call_memory.h"
 #include "xen/domain.h"
+#include "xen/grant.h"
 
 /* A domain in an operation, with references. */
 struct party {
@@ -75,31 +76,60 @@ static int64_t answer(struct guest *client, int error)
 	}
 }
 
-static int64_t nominate_gfn(struct party *d, struct xen_mem_sharing_op *mso)
+static int64_t nominate(struct party *d, uint64_t gfn, struct xen_mem_sharing_op *mso)
 {
 	uint64_t handle = 0;
 	int error;
 
 	uvm_world_enter();
-	error = uvm_share_nominate(d->map, mso->u.nominate.u.gfn, &handle);
+	error = uvm_share_nominate(d->map, gfn, &handle);
 	uvm_world_leave();
 	mso->u.nominate.handle = handle;
 	return answer(d->g, error);
 }
 
+static int64_t nominate_gfn(struct party *d, struct xen_mem_sharing_op *mso)
+{
+	return nominate(d, mso->u.nominate.u.gfn, mso);
+}
+
+/* A page that is granted, and that nobody has mapped. */
+static int64_t nominate_gref(struct party *d, struct xen_mem_sharing_op *mso)
+{
+	uint64_t gfn;
+	int error = grant_gfn(d->g->g_domid, mso->u.nominate.u.grant_ref, &gfn);
+
+	return error != 0 ? error : nominate(d, gfn, mso);
+}
+
+/* A field that has a gfn, or a grant reference and a bit that says so. */
+static int resolve(struct party *d, uint64_t field, uint64_t *gfn)
+{
+	*gfn = field;
+	if (!XENMEM_SHARING_OP_FIELD_IS_GREF(field))
+		return 0;
+	return grant_gfn(d->g->g_domid, (uint32_t)XENMEM_SHARING_OP_FIELD_GET_GREF(field), gfn);
+}
+
 static int64_t share(struct party *d, struct xen_mem_sharing_op *mso)
 {
 	const struct mem_sharing_op_share *op = &mso->u.share;
+	uint64_t sgfn, cgfn;
 	struct party cd;
 	int64_t ret;
 	int error = find_client(op->client_domain, &cd);
 
 	if (error != 0)
 		return error;
-	uvm_world_enter();
-	error = uvm_share_pages(
-	    d->map, op->source_gfn, op->source_handle, cd.map, op->client_gfn, op->client_handle);
-	uvm_world_leave();
+	error = resolve(d, op->source_gfn, &sgfn);
+	if (error == 0)
+		error = resolve(&cd, op->client_gfn, &cgfn);
+	if (error == 0) {
+		uvm_world_enter();
+		error = uvm_share_pages(
+		    d->map, sgfn, op->source_handle, cd.map, cgfn, op->client_handle);
+		uvm_world_leave();
+	}
 	ret = answer(cd.g, error);
 	drop_party(&cd);
 	return ret;
@@ -110,8 +140,10 @@ static int64_t add_physmap(struct party *d, struct xen_mem_sharing_op *mso)
 	const struct mem_sharing_op_share *op = &mso->u.share;
 	struct party cd;
 	int64_t ret;
-	int error = find_client(op->client_domain, &cd);
+	int error = XENMEM_SHARING_OP_FIELD_IS_GREF(op->source_gfn) ? -EINVAL : 0;
 
+	if (error == 0)
+		error = find_client(op->client_domain, &cd);
 	if (error != 0)
 		return error;
 	uvm_world_enter();
@@ -192,14 +224,27 @@ static int64_t range_share(struct party *d, struct xen_mem_sharing_op *mso)
 	return ret;
 }
 
-static int64_t debug_gfn(struct party *d, struct xen_mem_sharing_op *mso)
+static int64_t debug_page(struct party *d, uint64_t gfn)
 {
 	int refs;
 
 	uvm_world_enter();
-	refs = uvm_share_refs(d->map, mso->u.debug.u.gfn);
+	refs = uvm_share_refs(d->map, gfn);
 	uvm_world_leave();
 	return refs;
+}
+
+static int64_t debug_gfn(struct party *d, struct xen_mem_sharing_op *mso)
+{
+	return debug_page(d, mso->u.debug.u.gfn);
+}
+
+static int64_t debug_gref(struct party *d, struct xen_mem_sharing_op *mso)
+{
+	uint64_t gfn;
+	int error = grant_gfn(d->g->g_domid, mso->u.debug.u.gref, &gfn);
+
+	return error != 0 ? error : debug_page(d, gfn);
 }
 
 /* Tools are not told where frames lie: no number is one. */
@@ -214,9 +259,11 @@ typedef int64_t sharing_fn(struct party *d, struct xen_mem_sharing_op *mso);
 
 static sharing_fn *const ops[] = {
     [XENMEM_sharing_op_nominate_gfn] = nominate_gfn,
+    [XENMEM_sharing_op_nominate_gref] = nominate_gref,
     [XENMEM_sharing_op_share] = share,
     [XENMEM_sharing_op_debug_gfn] = debug_gfn,
     [XENMEM_sharing_op_debug_mfn] = debug_mfn,
+    [XENMEM_sharing_op_debug_gref] = debug_gref,
     [XENMEM_sharing_op_add_physmap] = add_physmap,
     [XENMEM_sharing_op_range_share] = range_share,
 };

@@ -146,23 +146,41 @@ static void guest_info(struct guest *g, struct xen_domctl_getdomaininfo *info)
 	pthread_mutex_unlock(&g->g_mutex);
 }
 
-/* What all guests use: the rest is the host's own. */
+/*
+ * What all guests use: the rest is the host's own.  A guest that ends meanwhile is counted twice,
+ * never left out: see host_time.
+ */
 static void add_guests(uint64_t *frames, uint64_t *cpu_ns)
 {
 	struct guest *g;
 
 	*frames = 0;
-	*cpu_ns = guest_ended_cpu_ns();
+	*cpu_ns = 0;
 	for (uint32_t from = 1; (g = xen_domain_next(from)) != NULL; guest_put(g)) {
 		*frames += guest_frames(g);
 		*cpu_ns += guest_cpu_ns(g);
 		from = g->g_domid + 1;
 	}
+	*cpu_ns += guest_ended_cpu_ns();
 }
 
 static uint64_t minus(uint64_t all, uint64_t part)
 {
 	return all > part ? all - part : 0;
+}
+
+/*
+ * The host's CPU time is what is left of the machine's, which the kernel counts in coarser steps
+ * than a guest's.  Tools rely on its never going back.
+ */
+static uint64_t host_time(uint64_t busy, uint64_t guests)
+{
+	static _Atomic uint64_t latest;
+	uint64_t now = minus(busy, guests), before = atomic_load(&latest);
+
+	while (before < now && !atomic_compare_exchange_weak(&latest, &before, now))
+		continue;
+	return before > now ? before : now;
 }
 
 static void host_info(struct xen_domctl_getdomaininfo *info)
@@ -175,7 +193,7 @@ static void host_info(struct xen_domctl_getdomaininfo *info)
 	host_cpu_times(HOST_UNKNOWN, &busy, &idle);
 	info->tot_pages = minus((hm.hm_total - hm.hm_free) >> UVM_PAGE_SHIFT, frames);
 	info->max_pages = UINT32_MAX; /* no limit, to tools */
-	info->cpu_time = minus(busy, cpu_ns);
+	info->cpu_time = host_time(busy, cpu_ns);
 	info->flags = XEN_DOMINF_running;
 	info->nr_online_vcpus = host_cpus();
 	info->max_vcpu_id = host_cpus() - 1;

@@ -60,10 +60,4 @@ void xen_domain_memory_put(struct guest *g, struct uvm_map *map);
 /* xen_domain_info: XEN_DOMCTL_getdomaininfo of a guest, or (NULL) of the host. */
 void xen_domain_info(struct guest *g, struct xen_domctl_getdomaininfo *info);
 
-/*
- * xen_domain_schedule: let the threads of its vCPUs run where and as often as tools have said.
- * => they have started.  0 or -errno
- */
-int xen_domain_schedule(struct guest *g);
-
 #endif

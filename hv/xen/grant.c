@@ -219,6 +219,27 @@ int grant_query(uint32_t domid, uint32_t *frames, uint32_t *max_frames)
 	return gd != NULL ? GNTST_okay : GNTST_bad_domain;
 }
 
+int grant_gfn(uint32_t domid, uint32_t ref, uint64_t *gfn)
+{
+	struct grant_frame *gf = NULL;
+	struct grant_domain *gd;
+	int error = -ESRCH;
+
+	pthread_mutex_lock(&grant_mutex);
+	gd = domid != GRANT_HOST ? find(domid) : NULL;
+	if (gd != NULL) {
+		gf = grant_frame_of(gd, ref);
+		error = -EINVAL;
+	}
+	if (gf != NULL && (atomic_load(grant_word(gf, ref)) & GTF_type_mask) == GTF_permit_access) {
+		*gfn = atomic_load(
+		    (_Atomic uint32_t *)&gf->gf_entries[ref % GRANTS_PER_FRAME].frame);
+		error = 0;
+	}
+	pthread_mutex_unlock(&grant_mutex);
+	return error;
+}
+
 /* ---- domains ---- */
 
 int grant_limit(struct grant_domain *gd, uint32_t frames)
@@ -227,7 +248,7 @@ int grant_limit(struct grant_domain *gd, uint32_t frames)
 
 	if (frames == 0 || frames > GRANT_MAX_FRAMES)
 		return -EINVAL;
-	array = uvm_zalloc(frames * sizeof(*array));
+	array = uvm_zalloc(frames * sizeof(struct grant_frame *));
 	if (array == NULL)
 		return -ENOMEM;
 	pthread_mutex_lock(&grant_mutex);

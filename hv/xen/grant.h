@@ -104,6 +104,9 @@ int grant_show_frame(struct grant_domain *gd, uint64_t frame, uint64_t gfn);
 int grant_op(struct grant_domain *gd, uint32_t cmd, void *arg, uint32_t len);
 uint32_t grant_op_size(uint32_t cmd);
 
+/* grant_gfn: the page that a guest grants by a reference.  -ESRCH; -EINVAL: it grants none */
+int grant_gfn(uint32_t domid, uint32_t ref, uint64_t *gfn);
+
 /* grant_query: GNTTABOP_query_size of any domain: GNTST_okay or GNTST_bad_domain. */
 int grant_query(uint32_t domid, uint32_t *frames, uint32_t *max_frames);
 

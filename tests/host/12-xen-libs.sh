@@ -110,6 +110,26 @@ test_files_of_the_kernel() {
 	equal "bytes" "$out" 4096
 }
 
+# symbols FILE: what a library gives, with versions.
+symbols() {
+	local name type
+	nm -D --defined-only "$1" | while read -r _ type name; do
+		[ "$type" = A ] || say "$name"
+	done
+}
+
+# The same functions with the same versions as Xen's, and nothing else.
+test_symbols() {
+	local lib ours xens=/usr/lib/x86_64-linux-gnu
+	[ -n "$(command -v nm)" ] || skip "nm is not here (binutils)"
+	[ -e "$xens/libxencall.so.1" ] || skip "Xen's libraries are not here"
+	for lib in call evtchn foreignmemory gnttab; do
+		ours=$(symbols "$host_build/lib/xen/libxen$lib.so.1")
+		says 'open@@VERS_1.0' "$ours"
+		equal "libxen$lib" "$ours" "$(symbols "$xens/libxen$lib.so.1")"
+	done
+}
+
 # ---- handles ----
 
 # All handles of a program are one connection; none is left.
@@ -197,6 +217,29 @@ test_killed_with_a_map() {
 	expect 0 lombard stop shown
 }
 
+test_killed_with_all_handles() {
+	local before
+	before=$(fds "$cell_pid")
+	start_probe hold: hold
+	kill_probe
+	nothing_left "$before"
+}
+
+# The cell ends under a program: everything fails, nothing crashes, and what was mapped is memory.
+test_cell_ends_first() {
+	local feed
+	own_cell one
+	exec {feed}<> <(:)
+	"$bin/lombard" xen "$prober" lost <&"$feed" >"$work/lost" 2>&1 &
+	probe_pid=$!
+	await "$work/lost" 'lost: ready*'
+	end_cell
+	say go >&"$feed"
+	wait "$probe_pid"
+	equal "status" "$?" 0
+	says 'lost: all failed, as they must' "$(<"$work/lost")"
+}
+
 # ---- Debian's own ----
 
 test_stock_tools() {
@@ -209,6 +252,6 @@ test_stock_tools() {
 	expect 0 lombard stop shown
 }
 
-host_tests version fork statuses no_cell finds_tools env env_adds files_of_the_kernel many_handles \
+host_tests version fork statuses no_cell finds_tools env env_adds files_of_the_kernel symbols many_handles \
 	events many_programs maps guest_ends_first killed_while_calling killed_with_a_map \
-	stock_tools
+	killed_with_all_handles cell_ends_first stock_tools

@@ -260,7 +260,73 @@ test_sharer_killed() {
 	until_true 5 nothing_left || fail "pages stay: $(lombard stats)"
 }
 
+# ---- libxenvchan, by Debian's vchan-socket-proxy ----
+
+store_answers() { lombard xen xenstore-exists "$@" 2>/dev/null; }
+
+# start_store: Debian's xenstored, for this test.
+start_store() {
+	local dirs=(/usr/lib/xen-[0-9]*/bin)
+	[ -x "${dirs[0]}/vchan-socket-proxy" ] || skip "Xen's tools are not here (xen-utils-4.17)"
+	export XENSTORED_RUNDIR=$work/$test_name.store
+	mkdir -p "$XENSTORED_RUNDIR"
+	"$bin/lombard" xen xenstored -N --pid-file "$XENSTORED_RUNDIR/pid" </dev/null &
+	store_pid=$!
+	until_true 10 store_answers / || fail "no xenstored"
+	expect 0 lombard xen xenstore-write /local/domain/0/domid 0
+}
+
+# The cell must not see it any more afterwards.
+stop_store() {
+	kill "$store_pid"
+	wait "$store_pid" || true
+}
+
+holds() { [ "$(<"$1")" = "$2" ]; }
+
+# say_and_stay TEXT: the reader sees no end of it.
+say_and_stay() {
+	say "$1"
+	pause 600
+}
+
+# start_vchan TO-SERVER TO-CLIENT: both ends, each of which gets something to pass on.
+start_vchan() {
+	"$bin/lombard" xen vchan-socket-proxy --mode=server 0 data/v - \
+		< <(say_and_stay "$1") >"$work/server.out" &
+	server_pid=$!
+	until_true 10 store_answers /local/domain/0/data/v/event-channel || fail "no server"
+	"$bin/lombard" xen vchan-socket-proxy 0 /local/domain/0/data/v - \
+		< <(say_and_stay "$2") >"$work/client.out" &
+	client_pid=$!
+	until_true 20 holds "$work/server.out" "$2" || fail "what the server got is wrong"
+	until_true 20 holds "$work/client.out" "$1" || fail "what the client got is wrong"
+}
+
+test_vchan() {
+	local there back
+	there=$(printf '%d\n' {1..50000})
+	back=$(printf '%d\n' {60000..90000})
+	start_store
+	start_vchan "$back" "$there"
+	sound
+	kill -KILL "$client_pid"
+	wait "$server_pid"
+	equal "status of the server whose client was killed" "$?" 0
+	wait "$client_pid" || true
+	until_true 5 nothing_left || fail "pages stay: $(lombard stats)"
+	# And the other way.
+	expect 0 lombard xen xenstore-rm data/v
+	start_vchan "$there" "$back"
+	kill -KILL "$server_pid"
+	wait "$client_pid"
+	equal "status of the client whose server was killed" "$?" 0
+	wait "$server_pid" || true
+	until_true 5 nothing_left || fail "pages stay: $(lombard stats)"
+	stop_store
+}
+
 host_tests self bad batch copies guests guests_readonly guest_grants_host \
 	guest_grants_host_readonly host_grants_guest host_grants_guest_readonly \
 	guest_writes_readonly_page refused table_is_a_resource query_size event_storm program_killed \
-	guest_gone guest_killed mapper_killed loop many_pages programs sharer_killed
+	guest_gone guest_killed mapper_killed loop many_pages programs sharer_killed vchan

@@ -457,5 +457,32 @@ test_tool_is_killed() {
 	info 0 0
 }
 
+# Pages that are granted, and that nobody has mapped, by their references.
+test_share_by_grants() {
+	local refs=() handles=() domids=() n
+	for n in 1 2; do
+		launch "granter$n" grant-leave to=0
+		await "$console" "probe: granted ref=*"
+		domids+=("$domid")
+		refs+=("$(field ref)")
+		expect 0 xenmem "$domid" nominate-gref "${refs[n - 1]}"
+		handles+=("$out")
+	done
+	refuses EINVAL xenmem "$domid" nominate-gref 500
+	refuses EINVAL xenmem "$domid" nominate-gref 100000000
+	refuses EINVAL xenmem "$domid" debug-gref 500
+	refuses ESRCH xenmem 31000 nominate-gref 8
+	refuses EBADF xenmem "${domids[1]}" share-gref "${refs[1]}" "${handles[0]}" \
+		"${domids[0]}" "${refs[0]}" "${handles[0]}"
+	expect 0 xenmem "${domids[1]}" share-gref "${refs[1]}" "${handles[1]}" \
+		"${domids[0]}" "${refs[0]}" "${handles[0]}" debug-gref "${refs[1]}"
+	equal "pages that share the frame" "$out" 2
+	info 1 1
+	no_errors
+	stop_guests
+	info 0 0
+}
+
 host_tests map_is_live map_errors map_counts map_and_loans guest_ends_while_mapped share_and_break \
-	source_writes unshare range add_to_physmap bad_handles guests_die_while_shared tool_is_killed
+	source_writes unshare range add_to_physmap bad_handles guests_die_while_shared tool_is_killed \
+	share_by_grants

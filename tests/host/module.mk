@@ -16,21 +16,14 @@ $(B)/bin/host/chanhost: $(LIBCHAN).a
 $(B)/tests/host/chanhost.o: CPPFLAGS += -Ihv/chan
 
 # As Debian's tools are: with Debian's libraries, and without sanitizers, whatever VARIANT is.
-HOST_XEN_PROGS := host/xenprobe host/xenmem host/xeninfo host/xenfuzz
+HOST_XEN_PROGS := host/xenprobe host/xenmem host/xeninfo host/xenfuzz host/xengrant
 HOST_PROGS += $(HOST_XEN_PROGS)
 OBJS       += $(HOST_XEN_PROGS:%=$(B)/xen/tests/%.o)
 $(HOST_XEN_PROGS:%=$(B)/bin/%): $(B)/bin/%: $(B)/xen/tests/%.o
 	$(SAY) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) -Wl,--as-needed -o $@ $^ -lxenctrl -lxenguest -lxencall -lxenevtchn -lxenforeignmemory
+	$(Q)$(CC) -Wl,--as-needed -o $@ $^ -lxenctrl -lxenguest -lxencall -lxenevtchn -lxengnttab -lxenforeignmemory
 $(B)/xen/tests/host/xenmem.o: CPPFLAGS += -Iguest/probe
-
-HOST_PROGS += host/xengrant
-OBJS       += $(B)/xen/tests/host/xengrant.o
-$(B)/bin/host/xengrant: $(B)/xen/tests/host/xengrant.o
-	$(SAY) LD $@
-	@mkdir -p $(@D)
-	$(Q)$(CC) -o $@ $^ -lxengnttab -lxenevtchn -lxenforeignmemory
 
 .PHONY: check-host host-run
 check-host:

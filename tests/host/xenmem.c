@@ -14,6 +14,9 @@
  *   unmap               by the library
  *   drop                by munmap, as Xen's tools do
  *   new                 begin with another handle; the old one stays open
+ *   nominate-gref REF   sharing by grant references, which xen-memshare can't: print the handle
+ *   share-gref REF HANDLE SOURCE REF HANDLE   (with this guest as the client)
+ *   debug-gref REF      print the answer
  *   say TEXT            print it: a sign for whoever waits
  *   hold                sleep until killed
  *
@@ -30,6 +33,7 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include <xenctrl.h>
 #include <xenforeignmemory.h>
 
 #include "pages.h"
@@ -197,6 +201,50 @@ static int step_new(void)
 	return handle != NULL ? 0 : -errno;
 }
 
+static xc_interface *control(void)
+{
+	static xc_interface *xch;
+
+	if (xch == NULL)
+		xch = xc_interface_open(NULL, NULL, 0);
+	if (xch == NULL)
+		exit(1);
+	return xch;
+}
+
+static int step_nominate_gref(void)
+{
+	uint64_t value;
+
+	if (xc_memshr_nominate_gref(control(), domid, (grant_ref_t)number(next()), &value) != 0)
+		return -errno;
+	printf("%" PRIu64 "\n", value);
+	return 0;
+}
+
+static int step_share_gref(void)
+{
+	grant_ref_t ref = (grant_ref_t)number(next()), source_ref;
+	uint64_t value = number(next()), source_value;
+	uint32_t source = (uint32_t)number(next());
+
+	source_ref = (grant_ref_t)number(next());
+	source_value = number(next());
+	return xc_memshr_share_grefs(
+		   control(), source, source_ref, source_value, domid, ref, value) != 0
+		   ? -errno
+		   : 0;
+}
+
+static int step_debug_gref(void)
+{
+	int n = xc_memshr_debug_gref(control(), domid, (grant_ref_t)number(next()));
+
+	if (n >= 0)
+		printf("%d\n", n);
+	return n >= 0 ? 0 : -errno;
+}
+
 static int step_say(void)
 {
 	puts(next());
@@ -221,6 +269,9 @@ static const struct {
     {"unmap", step_unmap},
     {"drop", step_drop},
     {"new", step_new},
+    {"nominate-gref", step_nominate_gref},
+    {"share-gref", step_share_gref},
+    {"debug-gref", step_debug_gref},
     {"say", step_say},
     {"hold", step_hold},
 };

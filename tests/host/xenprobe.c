@@ -8,9 +8,11 @@
  *   opens N	N handles of libxenctrl at once: how many descriptors before, with, and after them
  *   churn N	N handles of libxenctrl, one after the other, each with a call
  *   calls	calls until it is killed
+ *   hold	a handle of every kind, a bound port and a shared page, until it is killed
  *   events	an event from one handle to another
  *   maps D N	N times: map pages 0x100.. of a domain, unmap them in different ways
  *   view D N	map N pages from 0x100 on, once, and hold them until it is killed
+ *   lost	a handle of every kind; waits for a byte from stdin, then tries every one
  *
  * Exit status: 0, or 1 when a library failed, and which function, and its errno, are printed.
  */
@@ -28,6 +30,7 @@
 #include <unistd.h>
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>
+#include <xengnttab.h>
 
 #define PAGE 4096u
 #define FIRST_GFN 0x100u
@@ -158,6 +161,72 @@ static int calls(void)
 	return failed("xc_version");
 }
 
+/* A handle of every kind. */
+static struct {
+	xc_interface *xc;
+	xenevtchn_handle *events;
+	xengnttab_handle *grants;
+	xengntshr_handle *shares;
+	uint32_t *page;
+	uint32_t ref;
+	int port;
+} all;
+
+static int open_all(void)
+{
+	all.xc = xc_interface_open(NULL, NULL, 0);
+	all.events = xenevtchn_open(NULL, 0);
+	all.grants = xengnttab_open(NULL, 0);
+	all.shares = xengntshr_open(NULL, 0);
+	if (all.xc == NULL || all.events == NULL || all.grants == NULL || all.shares == NULL)
+		return failed("open");
+	all.port = xenevtchn_bind_unbound_port(all.events, 0);
+	if (all.port < 0)
+		return failed("xenevtchn_bind_unbound_port");
+	all.page = xengntshr_share_pages(all.shares, 0, 1, &all.ref, 1);
+	return all.page == NULL ? failed("xengntshr_share_pages") : 0;
+}
+
+static int hold(void)
+{
+	if (open_all() != 0)
+		return 1;
+	printf("hold: port %d reference %u\n", all.port, all.ref);
+	wait_to_be_killed();
+	return 0;
+}
+
+/* Each function fails, and nothing crashes. */
+static int lost(void)
+{
+	xen_extraversion_t extra;
+	char c;
+
+	if (open_all() != 0)
+		return 1;
+	puts("lost: ready");
+	fflush(stdout);
+	if (read(0, &c, 1) != 1)
+		return failed("stdin");
+	if (xc_version(all.xc, XENVER_version, NULL) >= 0 ||
+	    xc_version(all.xc, XENVER_extraversion, extra) >= 0 ||
+	    xenevtchn_notify(all.events, (evtchn_port_t)all.port) >= 0 ||
+	    xenevtchn_pending(all.events) >= 0 ||
+	    xengnttab_map_grant_ref(all.grants, 0, all.ref, PROT_READ) != NULL ||
+	    xengntshr_share_pages(all.shares, 0, 1, &all.ref, 1) != NULL) {
+		puts("lost: something still worked");
+		return 1;
+	}
+	*all.page = 1; /* what was mapped is memory yet */
+	xengntshr_unshare(all.shares, all.page, 1);
+	xengntshr_close(all.shares);
+	xengnttab_close(all.grants);
+	xenevtchn_close(all.events);
+	xc_interface_close(all.xc);
+	puts("lost: all failed, as they must");
+	return 0;
+}
+
 static int events(void)
 {
 	xenevtchn_handle *a = xenevtchn_open(NULL, 0), *b = xenevtchn_open(NULL, 0);
@@ -254,8 +323,12 @@ int main(int argc, char **argv)
 		return churn(number(argv, argc, 2));
 	if (strcmp(what, "calls") == 0)
 		return calls();
+	if (strcmp(what, "hold") == 0)
+		return hold();
 	if (strcmp(what, "events") == 0)
 		return events();
+	if (strcmp(what, "lost") == 0)
+		return lost();
 	if (strcmp(what, "maps") == 0)
 		return maps(number(argv, argc, 2), number(argv, argc, 3));
 	if (strcmp(what, "view") == 0)

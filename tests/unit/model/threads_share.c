@@ -86,12 +86,17 @@ static void got(struct mguest *mg, uint64_t gfn, const struct notice *n)
 		complain(mg->domid, "shares other bytes than were nominated", gfn, 0);
 }
 
-/* The source may have written, or be gone; the host may have mapped the client's page. */
+/*
+ * The source may have written, or be gone; the host may have mapped the client's page, or one near
+ * it where mappings run short.
+ */
 static void conclude(struct mguest *mg, uint64_t gfn, const struct notice *n, int error)
 {
+	bool crowded = mg->g.pmap->sp_pmap.pm_crowded;
+
 	if (error == 0)
 		got(mg, gfn, n);
-	else if (error != -ESTALE && (error != -ENOENT || gfn >= HOST_MAPS_BELOW))
+	else if (error != -ESTALE && (error != -ENOENT || (gfn >= HOST_MAPS_BELOW && !crowded)))
 		complain(mg->domid, "share", gfn, error);
 }
 

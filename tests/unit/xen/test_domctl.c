@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: $(CORE_SRCS) tests/unit/xen/callfake.c */
-/* pkgs: jansson */
+/* pkgs: $(lombardd_PKGS) */
 /*
  * XEN_DOMCTL_* and HVMOP_* that inform and configure: which domain is meant, what is told of it, what
  * is kept, and what happens to wrong arguments.  And wild ones.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: $(CORE_SRCS) tests/unit/xen/callfake.c */
-/* pkgs: jansson */
+/* pkgs: $(lombardd_PKGS) */
 /*
  * XEN_SYSCTL_* and XENVER_*: who may call, what is told, and what happens to bad pointers and sizes.
  */

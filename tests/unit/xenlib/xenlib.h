@@ -63,8 +63,10 @@ static inline void in_child(int (*fn)(void))
 	int status;
 	pid_t pid = fork();
 
-	if (pid == 0)
+	if (pid == 0) {
+		alarm(20);
 		_exit(fn());
+	}
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_assert(WIFEXITED(status), "the child died of signal %d", WTERMSIG(status));
 	cr_assert_eq(WEXITSTATUS(status), 0, "the child's check %d failed", WEXITSTATUS(status));
