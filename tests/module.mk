@@ -53,11 +53,12 @@ $(B)/tests/unit/%.o: CPPFLAGS += -Itests/unit
 
 .PHONY: check-unit check-threads check-night unit-run threads-run
 # What takes hours: ten million steps of the model, long threads, every single failing call, ten
-# minutes of channels.
+# minutes of channels; and the whole system with TSan, which is several times slower.
 check-night:
 	$(Q)TIMEOUT=36000 $(MAKE) --no-print-directory check-unit STEPS=10000000
 	$(Q)TIMEOUT=3600 $(MAKE) --no-print-directory check-threads SECONDS=600
 	$(Q)HOST_EVERY=1 HOST_SOAK=600 $(MAKE) --no-print-directory check-host
+	$(Q)HOST_SCALE=3 HOST_SOAK=120 $(MAKE) --no-print-directory check-host HOST_VARIANT=tsan
 
 check-unit:
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan unit-run

@@ -231,11 +231,17 @@ static bool serve_request(struct session *s, char *buf, bool *ends_cell)
 	return ok;
 }
 
+/* The guest's mutex, though nothing of this changes any more: its descriptor alone orders no memory. */
 json_t *session_exit(struct guest *g)
 {
-	return json_pack("{s:s, s:i, s:s, s:s, s:i, s:o}", "event", "exit", "domid",
+	json_t *event;
+
+	pthread_mutex_lock(&g->g_mutex);
+	event = json_pack("{s:s, s:i, s:s, s:s, s:i, s:o}", "event", "exit", "domid",
 	    (int)g->g_domid, "name", g->g_name, "reason", guest_end_name(g->g_end), "status",
 	    g->g_status, "message", session_text(g->g_message));
+	pthread_mutex_unlock(&g->g_mutex);
+	return event;
 }
 
 /* The guest that the client waits for has ended. */

@@ -338,7 +338,7 @@ complaints() {
 		[[ $file != "$work"/sanitizer.* ]] || cp "$file" "$host_logs"
 		while read -r row; do
 			case $row in
-			*'lombard: bug:'* | *'ERROR: '*Sanitizer* | *'runtime error:'*)
+			*'lombard: bug:'* | *'ERROR: '*Sanitizer* | *'WARNING: ThreadSanitizer'* | *'runtime error:'*)
 				say "${file##*/}: $row"
 				return
 				;;
@@ -487,6 +487,7 @@ host_tests() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
 	export ASAN_OPTIONS=log_path=$work/sanitizer UBSAN_OPTIONS=print_stacktrace=1:log_path=$work/sanitizer
+	export TSAN_OPTIONS=log_path=$work/sanitizer:second_deadlock_stack=1:history_size=4
 	if ! cell_start cell; then
 		report start 1 "no cell: $(<"$cell_log")"
 		exit 1

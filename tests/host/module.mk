@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 #   make check-host      integration tests on this machine's KVM, with ASan and UBSan
-#                        (HOST=02 picks a file of tests/host; HOST_VARIANT=release another build)
+#                        (HOST=02 picks a file of tests/host; HOST_VARIANT=release
+#                        or tsan another build)
 
 HOST_VARIANT ?= asan
 
