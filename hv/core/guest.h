@@ -165,6 +165,14 @@ void guest_stop(struct guest *g);
 int guest_pause(struct guest *g);
 int guest_unpause(struct guest *g);
 
+/*
+ * guest_get_state, guest_set_state: its vCPU's registers.  It is paused meanwhile, if it is not anyway.
+ * => errors as of guest_pause, and: -EBUSY (set): it is in a hypercall that takes long; -EINVAL (set):
+ *    no vCPU can be in that state, and a part of it may have been set
+ */
+int guest_get_state(struct guest *g, struct wire_vcpu *v);
+int guest_set_state(struct guest *g, const struct wire_vcpu *v);
+
 static inline bool guest_paused_p(const struct guest *g)
 {
 	return atomic_load(&g->g_pauses) > 0;

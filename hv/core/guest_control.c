@@ -34,23 +34,35 @@ static int lose(struct guest *g, int error)
 	return -ESRCH;
 }
 
-/* => control locked.  One request and its answer, which is the status; or -ESRCH. */
-static int ask(struct guest *g, uint32_t type)
+/*
+ * => control locked.  One request and its answer: both begin with a header, which is filled here.
+ * => the answer's status, or -ESRCH
+ */
+static int ask(struct guest *g, void *msg, size_t len, void *answer, size_t size, uint32_t type)
 {
-	struct wire_control msg = {.hdr = {.type = type, .seq = ++g->g_control_seq}};
-	struct wire_controlled answer;
-	size_t len;
+	struct wire_hdr *asked = msg, *got = answer;
+	size_t n;
 	int error = set_timeout(g->g_control);
 
 	if (error != 0)
 		return error;
-	error = sock_send(g->g_control, &msg, sizeof(msg), NULL, 0);
+	asked->seq = ++g->g_control_seq;
+	error = sock_send(g->g_control, msg, len, NULL, 0);
 	if (error == 0)
-		error = sock_recv(g->g_control, &answer, sizeof(answer), &len, NULL, 0, NULL);
-	if (error == 0 && (len != sizeof(answer) || answer.hdr.type != WIRE_CONTROLLED ||
-			      answer.hdr.seq != msg.hdr.seq || answer.hdr.status > 0))
+		error = sock_recv(g->g_control, answer, size, &n, NULL, 0, NULL);
+	if (error == 0 &&
+	    (n != size || got->type != type || got->seq != asked->seq || got->status > 0))
 		error = -EPROTO;
-	return error != 0 ? lose(g, error) : answer.hdr.status;
+	return error != 0 ? lose(g, error) : got->status;
+}
+
+/* => control locked */
+static int tell(struct guest *g, uint32_t type)
+{
+	struct wire_control msg = {.hdr = {.type = type}};
+	struct wire_controlled answer;
+
+	return ask(g, &msg, sizeof(msg), &answer, sizeof(answer), WIRE_CONTROLLED);
 }
 
 /* => control locked, and stays so on 0 only */
@@ -84,7 +96,7 @@ int guest_pause(struct guest *g)
 	if (g->g_pauses >= GUEST_MAX_PAUSES)
 		error = -EOVERFLOW;
 	else if (g->g_pauses == 0)
-		error = ask(g, WIRE_PAUSE);
+		error = tell(g, WIRE_PAUSE);
 	if (error == 0)
 		g->g_pauses++;
 	end(g);
@@ -100,9 +112,64 @@ int guest_unpause(struct guest *g)
 	if (g->g_pauses == 0)
 		error = -EINVAL;
 	else if (g->g_pauses == 1)
-		error = ask(g, WIRE_UNPAUSE);
+		error = tell(g, WIRE_UNPAUSE);
 	if (error == 0)
 		g->g_pauses--;
+	end(g);
+	return error;
+}
+
+/* => control locked.  What is done to the vCPU while no instruction runs. */
+static int while_paused(struct guest *g, int (*work)(struct guest *g, void *arg), void *arg)
+{
+	int error = g->g_pauses == 0 ? tell(g, WIRE_PAUSE) : 0, undone;
+
+	if (error != 0)
+		return error;
+	error = work(g, arg);
+	undone = g->g_pauses == 0 ? tell(g, WIRE_UNPAUSE) : 0;
+	return error != 0 ? error : undone;
+}
+
+static int get_state(struct guest *g, void *arg)
+{
+	struct wire_control msg = {.hdr = {.type = WIRE_GET_STATE}};
+	struct wire_state answer;
+	int error = ask(g, &msg, sizeof(msg), &answer, sizeof(answer), WIRE_STATE);
+
+	if (error == 0)
+		*(struct wire_vcpu *)arg = answer.vcpu;
+	return error;
+}
+
+int guest_get_state(struct guest *g, struct wire_vcpu *v)
+{
+	int error = begin(g);
+
+	if (error != 0)
+		return error;
+	error = while_paused(g, get_state, v);
+	end(g);
+	return error;
+}
+
+static int set_state(struct guest *g, void *arg)
+{
+	struct wire_set_state msg = {
+	    .hdr = {.type = WIRE_SET_STATE}, .vcpu = *(const struct wire_vcpu *)arg};
+	struct wire_controlled answer;
+
+	return ask(g, &msg, sizeof(msg), &answer, sizeof(answer), WIRE_CONTROLLED);
+}
+
+int guest_set_state(struct guest *g, const struct wire_vcpu *v)
+{
+	struct wire_vcpu copy = *v;
+	int error = begin(g);
+
+	if (error != 0)
+		return error;
+	error = while_paused(g, set_state, &copy);
 	end(g);
 	return error;
 }

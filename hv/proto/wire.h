@@ -57,7 +57,10 @@ enum wire_type {
 	WIRE_MAPPED,
 	WIRE_PAUSE,
 	WIRE_UNPAUSE,
+	WIRE_GET_STATE,
+	WIRE_SET_STATE,
 	WIRE_CONTROLLED,
+	WIRE_STATE,
 };
 
 struct wire_hdr {
@@ -171,20 +174,99 @@ struct wire_mapped {
 };
 
 /*
+ * A vCPU's registers, as x86-64 has them, whatever KVM calls them.
+ *
+ * Segment attributes are bits 0..7 and 12..15 of a descriptor's attribute bytes, without the gap:
+ * type, s, dpl, p, avl, l, d/b, g (as Xen's hvm_hw_cpu has them).  Not present: it can't be used.
+ */
+struct wire_segment {
+	uint64_t base;
+	uint32_t limit;
+	uint16_t selector;
+	uint16_t attributes;
+};
+
+struct wire_table {
+	uint64_t base;
+	uint64_t limit;
+};
+
+enum {
+	WIRE_RAX,
+	WIRE_RCX,
+	WIRE_RDX,
+	WIRE_RBX,
+	WIRE_RSP,
+	WIRE_RBP,
+	WIRE_RSI,
+	WIRE_RDI,
+	WIRE_GPRS = 16
+};
+enum { WIRE_ES, WIRE_CS, WIRE_SS, WIRE_DS, WIRE_FS, WIRE_GS, WIRE_LDTR, WIRE_TR, WIRE_SEGMENTS };
+
+#define WIRE_FIXED_MTRRS 11 /* 0x250, 0x258, 0x259, 0x268..0x26f */
+#define WIRE_VAR_MTRRS 16   /* base and mask by turns: 0x200.. */
+#define WIRE_FXSAVE 512
+
+/* An event that the processor was about to deliver, as VMX has it: 1 << 31 when there is one. */
+#define WIRE_EVENT_VALID (UINT32_C(1) << 31)
+#define WIRE_EVENT_ERROR_CODE (UINT32_C(1) << 11)
+#define WIRE_EVENT_TYPE(event) ((event) >> 8 & 7)
+enum {
+	WIRE_EVENT_INTERRUPT = 0,
+	WIRE_EVENT_NMI = 2,
+	WIRE_EVENT_EXCEPTION = 3,
+	WIRE_EVENT_SOFT = 4
+};
+
+struct wire_vcpu {
+	uint64_t gpr[WIRE_GPRS]; /* by the processor's numbers */
+	uint64_t rip, rflags;
+	uint64_t cr0, cr2, cr3, cr4;
+	uint64_t dr[4], dr6, dr7;
+	struct wire_segment segment[WIRE_SEGMENTS];
+	struct wire_table gdtr, idtr;
+	uint64_t efer, star, lstar, cstar, sfmask, kernel_gs_base;
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t tsc, tsc_aux;
+	uint64_t pat, mtrr_cap, mtrr_def_type;
+	uint64_t mtrr_fixed[WIRE_FIXED_MTRRS], mtrr_var[WIRE_VAR_MTRRS];
+	uint32_t event, event_error;
+	uint8_t fxsave[WIRE_FXSAVE];
+};
+
+/*
  * Requests to the VMM's main thread.
  *
  *   WIRE_PAUSE      answered once no guest instruction runs, nor will before WIRE_UNPAUSE.  The VMM may
  *                   still be busy with a hypercall that the guest has made
  *   WIRE_UNPAUSE    the guest goes on
+ *   WIRE_GET_STATE  of a paused guest: answered by wire_state once its hypercall is finished; for one
+ *                   that takes long, as it was when it was made
+ *   WIRE_SET_STATE  (wire_set_state) of a paused guest; -EBUSY: it is in a hypercall that takes long;
+ *                   -EINVAL: no processor can be in such a state, and it is in its old one, or in
+ *                   parts of both
  *
- * Neither is counted here: to pause a paused guest changes nothing.
+ * Neither pause is counted here: to pause a paused guest changes nothing.  SET and GET of a guest that
+ * runs are -EINVAL.
  */
 struct wire_control {
 	struct wire_hdr hdr;
 };
 
+struct wire_set_state {
+	struct wire_hdr hdr;
+	struct wire_vcpu vcpu;
+};
+
+/* The answer to all but WIRE_GET_STATE. */
 struct wire_controlled {
 	struct wire_hdr hdr; /* status */
+};
+
+struct wire_state {
+	struct wire_hdr hdr;
+	struct wire_vcpu vcpu;
 };
 
 #endif

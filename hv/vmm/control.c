@@ -9,15 +9,38 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/sock.h"
 #include "vmm/vmm.h"
 
+/* How long a hypercall may take before somebody who asks for the vCPU's state is told as it is. */
+#define PATIENCE_MS 1000
+
 struct request {
 	bool waiting; /* for the vCPU */
-	struct wire_control msg;
+	int64_t since;
+	union {
+		struct wire_hdr hdr;
+		struct wire_control control;
+		struct wire_set_state set_state;
+	} msg;
 };
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void send_or_end(const void *msg, size_t len)
+{
+	if (sock_send(WIRE_FD_CONTROL, msg, len, NULL, 0))
+		link_lost();
+}
 
 static void reply(struct request *rq, int status)
 {
@@ -25,15 +48,51 @@ static void reply(struct request *rq, int status)
 	    .hdr = {.type = WIRE_CONTROLLED, .status = status, .seq = rq->msg.hdr.seq}};
 
 	rq->waiting = false;
-	if (sock_send(WIRE_FD_CONTROL, &answer, sizeof(answer), NULL, 0))
-		link_lost();
+	send_or_end(&answer, sizeof(answer));
+}
+
+/* status: why it can't be told */
+static void reply_state(struct vmm *vm, struct request *rq, int status)
+{
+	struct wire_state answer = {.hdr = {.type = WIRE_STATE, .seq = rq->msg.hdr.seq}};
+
+	rq->waiting = false;
+	answer.hdr.status = status ? status : state_get(&vm->vcpu, &answer.vcpu);
+	send_or_end(&answer, sizeof(answer));
+}
+
+/* The vCPU is outside; parked, its state is complete. */
+static void proceed_with_state(struct vmm *vm, struct request *rq)
+{
+	bool parked = atomic_load(&vm->gate.parked);
+
+	if (!parked && now_ms() - rq->since < PATIENCE_MS)
+		return;
+	if (rq->msg.hdr.type == WIRE_GET_STATE)
+		reply_state(vm, rq, 0);
+	else
+		reply(rq, parked ? state_set(&vm->vcpu, &rq->msg.set_state.vcpu) : -EBUSY);
 }
 
 /* Answer, if the vCPU has come as far as the request wants it. */
 static void proceed(struct vmm *vm, struct request *rq)
 {
-	if (rq->waiting && gate_outside_p(vm))
+	if (!rq->waiting || !gate_outside_p(vm))
+		return;
+	if (rq->msg.hdr.type == WIRE_PAUSE)
 		reply(rq, 0);
+	else
+		proceed_with_state(vm, rq);
+}
+
+static void begin_state(struct vmm *vm, struct request *rq)
+{
+	rq->waiting = gate_closed_p(vm);
+	rq->since = now_ms();
+	if (!rq->waiting && rq->msg.hdr.type == WIRE_GET_STATE)
+		reply_state(vm, rq, -EINVAL);
+	else if (!rq->waiting)
+		reply(rq, -EINVAL);
 }
 
 static void begin(struct vmm *vm, struct request *rq)
@@ -47,6 +106,10 @@ static void begin(struct vmm *vm, struct request *rq)
 		gate_open(vm);
 		reply(rq, 0);
 		break;
+	case WIRE_GET_STATE:
+	case WIRE_SET_STATE:
+		begin_state(vm, rq);
+		break;
 	default:
 		reply(rq, -ENOSYS);
 		break;
@@ -55,10 +118,12 @@ static void begin(struct vmm *vm, struct request *rq)
 
 static void take_request(struct vmm *vm, struct request *rq)
 {
-	size_t len;
+	size_t len, want = sizeof(rq->msg.control);
 	int ret = sock_recv(WIRE_FD_CONTROL, &rq->msg, sizeof(rq->msg), &len, NULL, 0, NULL);
 
-	if (!ret && len != sizeof(rq->msg))
+	if (!ret && len >= sizeof(rq->msg.hdr) && rq->msg.hdr.type == WIRE_SET_STATE)
+		want = sizeof(rq->msg.set_state);
+	if (!ret && len != want)
 		ret = -EPROTO;
 	if (ret) {
 		if (ret != -EPIPE)
@@ -76,11 +141,11 @@ _Noreturn void control_serve(struct vmm *vm)
 	    {.fd = WIRE_FD_CONTROL, .events = POLLIN},
 	    {.fd = vm->gate.told, .events = POLLIN},
 	};
-	struct request rq = {.waiting = false};
+	static struct request rq;
 	uint64_t count;
 
 	for (;;) {
-		if (poll(p, 3, -1) < 0)
+		if (poll(p, 3, rq.waiting ? PATIENCE_MS / 4 : -1) < 0)
 			continue;
 		if (p[0].revents)
 			link_lost();

@@ -55,8 +55,7 @@ int vcpu_set_pvh(const struct vcpu *v, uint32_t entry, uint32_t start_info, stru
 	return 0;
 }
 
-/* The guest's TSC; on hosts that cannot offset it, the host's. */
-static int read_tsc(const struct vcpu *v, uint64_t *tsc)
+int vcpu_read_tsc(const struct vcpu *v, uint64_t *tsc)
 {
 	union {
 		struct kvm_msrs head;
@@ -73,7 +72,7 @@ static int read_tsc(const struct vcpu *v, uint64_t *tsc)
 int vcpu_time(const struct vcpu *v, uint64_t *ns)
 {
 	uint64_t tsc;
-	int ret = read_tsc(v, &tsc);
+	int ret = vcpu_read_tsc(v, &tsc);
 
 	if (ret)
 		return ret;
@@ -238,7 +237,7 @@ void vcpu_run(struct vmm *vm, struct vmm_end *end)
 
 	memset(end, 0, sizeof(*end));
 	/* Without it only time-outs would be off. */
-	(void)read_tsc(&vm->vcpu, &vm->vcpu.tsc_first);
+	(void)vcpu_read_tsc(&vm->vcpu, &vm->vcpu.tsc_first);
 	while (!ended) {
 		run->exit_reason = KVM_EXIT_UNKNOWN; /* not every failure sets it */
 		ret = gate_run(vm);

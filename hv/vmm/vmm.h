@@ -29,7 +29,7 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run; /* [v] shared with KVM */
 	uint32_t tsc_khz;
-	uint64_t tsc_first; /* when the guest began to run */
+	uint64_t tsc_first; /* when the guest began to run; changed by state_set only after that */
 };
 
 /*
@@ -150,6 +150,12 @@ int cpuid_set(const struct vmm *vm, struct failure *f);
 /* vcpu_set_pvh: the vCPU's state at a PVH entry point. */
 int vcpu_set_pvh(const struct vcpu *v, uint32_t entry, uint32_t start_info, struct failure *f);
 
+/* ---- state.c: the vCPU's whole state.  => the gate is closed, the vCPU outside ---- */
+
+/* state_get, state_set: 0 or -errno.  After an error of state_set a part may be set. */
+int state_get(const struct vcpu *v, struct wire_vcpu *s);
+int state_set(struct vcpu *v, const struct wire_vcpu *s);
+
 /*
  * sandbox_enter: give up every privilege but the open descriptors.  0, or -errno with *f.
  * sandbox_filter: its last step, but in builds with sanitizers: from now on system calls that a VMM
@@ -160,6 +166,9 @@ int sandbox_filter(struct failure *f);
 
 /* vcpu_run: returns when the guest has ended. */
 void vcpu_run(struct vmm *vm, struct vmm_end *end);
+
+/* vcpu_read_tsc: the guest's TSC; on hosts that cannot offset it, the host's.  0 or -errno */
+int vcpu_read_tsc(const struct vcpu *v, uint64_t *tsc);
 
 /*
  * vcpu_time: guest time in ns: what its TSC, at the frequency of CPUID leaf 0x40000010, has counted

@@ -41,4 +41,10 @@ xen_domctl_fn xen_domctl_scheduler_op;
 /* call_sharing.c */
 xen_domctl_fn xen_domctl_mem_sharing;
 
+/* call_domctl_state.c */
+xen_domctl_fn xen_domctl_pausedomain, xen_domctl_unpausedomain, xen_domctl_destroydomain;
+xen_domctl_fn xen_domctl_getvcpucontext, xen_domctl_gethvmcontext, xen_domctl_sethvmcontext;
+xen_domctl_fn xen_domctl_gethvmcontext_partial, xen_domctl_getpageframeinfo3;
+xen_domctl_fn xen_domctl_sendtrigger;
+
 #endif

@@ -33,10 +33,14 @@ static int64_t compile_info(struct xen_caller *c, uint64_t to)
 	return give(c, to, &info, sizeof(info));
 }
 
-/* Tools look here for what kinds of guests can be made. */
+/*
+ * Tools look here for what kinds of guests can be made.  There are no paravirtualised ones, but for
+ * xenctx the first word says that contexts are those of 64 bits.
+ */
 static int64_t capabilities(struct xen_caller *c, uint64_t to)
 {
-	const xen_capabilities_info_t caps = "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ";
+	const xen_capabilities_info_t caps =
+	    "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ";
 
 	return give(c, to, caps, sizeof(caps));
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Guests that are paused, whatever they are doing, and go on.
+# Guests that are paused, whatever they are doing, and go on; their registers.
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 
 rounds=${HOST_ROUNDS:-12}
@@ -247,6 +247,92 @@ test_client_killed() {
 	until_true 5 no_guests || fail "the guest outlives its client"
 }
 
+# ---- the same by Xen's tools, and a look at registers ----
+
+prober=$bin/host/xenprobe
+
+need_tools() {
+	local dirs=(/usr/lib/xen-[0-9]*/bin)
+	[ -d "${dirs[0]}" ] || skip "Xen's tools are not here (xen-utils-4.17)"
+	tools=${dirs[0]}
+}
+
+# register NAME: its value in what xen-hvmctx or xenctx has printed, without zeroes in front.
+register() {
+	local rest=" ${out//[$'\n\t']/ }"
+	rest=${rest#*[ ]"$1"[: ]}
+	[[ $rest =~ ^[\ :]*(0x)?0*([0-9a-f]+) ]] || fail "there is no $1"
+	printf '%s' "${BASH_REMATCH[2]}"
+}
+
+test_registers() {
+	local rip cr3 rsp code
+	need_tools
+	launch counter count
+	await "$console" "probe: count *"
+	expect 0 lombard pause counter
+	expect 0 lombard xen "$tools/xen-hvmctx" "$domid"
+	says "magic 0x54381286, version 1" "$out"
+	says "MTRR: PAT 0x7040600070406" "$out"
+	rip=$(register rip)
+	cr3=$(register cr3)
+	rsp=$(register rsp)
+	equal "cs" "$(register cs)" 1b # CPL 3
+	expect 0 lombard xen "$tools/xenctx" -a "$domid"
+	equal "rip of both tools" "$(register rip)" "$rip"
+	equal "cr3 of both tools" "$(register cr3)" "$cr3"
+	equal "rsp of both tools" "$(register rsp)" "$rsp"
+	# What the vCPU is about to execute is what lies there in memory, where addresses are physical.
+	code=${out#*<}
+	expect 0 lombard dump counter -o "$work/memory"
+	equal "the code at rip" "$(printf '%s' "${code:0:2}")" \
+		"$(od -An -tx1 -j $((16#$rip)) -N1 "$work/memory" | tr -d ' ')"
+	# The page table's first entry leads to another table, the guest's.
+	[ "$(od -An -tx8 -j $((16#$cr3)) -N8 "$work/memory" | tr -d ' 0')" != "" ] || fail "no page table at cr3"
+	expect 0 lombard unpause counter
+	goes_on
+	expect 0 lombard stop counter
+}
+
+# Whatever it is doing, its state is taken away and given back, and it notices nothing.
+test_states() {
+	need_tools
+	launch counter count
+	await "$console" "probe: count *"
+	expect 0 lombard xen "$prober" states "$domid" 200
+	says "states: 200 of domain $domid, 1328 bytes" "$out"
+	goes_on
+	expect 0 lombard stop counter
+}
+
+test_states_at_work() {
+	local who n
+	need_tools
+	launch owner2 lend-loop tag=24 pages=16 "seconds=$((6 * scale))"
+	launch tenant2 borrow-loop tag=24 "seconds=$((6 * scale))"
+	launch sleeper2 sleep "ms=$((3000 * scale))"
+	for ((n = 0; n < rounds; n++)); do
+		for who in $((domid - 2)) $((domid - 1)) "$domid"; do
+			run lombard xen "$prober" states "$who" 5
+			[ "$status" = 0 ] || [[ $out == *"No such process"* ]] || fail "$out"
+		done
+	done
+	for who in owner2 tenant2 sleeper2; do
+		await_end "$who" 0
+	done
+}
+
+test_crash_by_tool() {
+	need_tools
+	launch counter count
+	await "$console" "probe: count *"
+	expect 0 lombard xen "$tools/xen-hvmcrash" "$domid"
+	run lombard wait counter
+	says "counter: " "$out"
+	[ "$status" != 0 ] || fail "it did not crash"
+	sound
+}
+
 host_tests pause pauses_count who_can_not paused_in_poll paused_often_in_poll event_while_paused \
 	paused_at_work paused_lender_is_read killed_while_paused stopped_while_paused \
-	process_that_hangs core_ends client_killed
+	process_that_hangs core_ends client_killed registers states states_at_work crash_by_tool

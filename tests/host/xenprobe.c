@@ -11,6 +11,7 @@
  *   hold	a handle of every kind, a bound port and a shared page, until it is killed
  *   events	an event from one handle to another
  *   maps D N	N times: map pages 0x100.. of a domain, unmap them in different ways
+ *   states D N	N times: pause a domain, get its context, set it again, unpause
  *   view D N	map N pages from 0x100 on, once, and hold them until it is killed
  *   lost	a handle of every kind; waits for a byte from stdin, then tries every one
  *
@@ -304,6 +305,31 @@ static int view(uint32_t domid, unsigned n)
 	return 0;
 }
 
+static int states(uint32_t domid, unsigned n)
+{
+	xc_interface *xc = xc_interface_open(NULL, NULL, 0);
+	uint8_t context[8192];
+	int size = 0;
+
+	if (xc == NULL)
+		return failed("xc_interface_open");
+	for (unsigned i = 0; i < n; i++) {
+		/* Else it would be set back to where it was some time ago. */
+		if (xc_domain_pause(xc, domid) != 0)
+			return failed("xc_domain_pause");
+		size = xc_domain_hvm_getcontext(xc, domid, context, sizeof(context));
+		if (size <= 0)
+			return failed("xc_domain_hvm_getcontext");
+		if (xc_domain_hvm_setcontext(xc, domid, context, (uint32_t)size) != 0)
+			return failed("xc_domain_hvm_setcontext");
+		if (xc_domain_unpause(xc, domid) != 0)
+			return failed("xc_domain_unpause");
+	}
+	xc_interface_close(xc);
+	printf("states: %u of domain %u, %d bytes\n", n, domid, size);
+	return 0;
+}
+
 static unsigned number(char **argv, int argc, int i)
 {
 	return i < argc ? (unsigned)strtoul(argv[i], NULL, 0) : 0;
@@ -331,6 +357,8 @@ int main(int argc, char **argv)
 		return lost();
 	if (strcmp(what, "maps") == 0)
 		return maps(number(argv, argc, 2), number(argv, argc, 3));
+	if (strcmp(what, "states") == 0)
+		return states(number(argv, argc, 2), number(argv, argc, 3));
 	if (strcmp(what, "view") == 0)
 		return view(number(argv, argc, 2), number(argv, argc, 3));
 	fprintf(stderr, "xenprobe: there is no '%s'\n", what);

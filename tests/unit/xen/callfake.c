@@ -115,6 +115,8 @@ static struct guest *new_guest(const char *name, bool program)
 	cr_assert(g != NULL);
 	atomic_init(&g->g_refs, 1);
 	pthread_mutex_init(&g->g_mutex, NULL);
+	pthread_mutex_init(&g->g_control_mutex, NULL);
+	g->g_control = -1;
 	g->g_request = g->g_pmap_sock = g->g_event = g->g_uffd = g->g_ended_fd = -1;
 	g->g_start_fds[0] = g->g_start_fds[1] = g->g_start_fds[2] = -1;
 	g->g_program = program;
