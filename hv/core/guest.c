@@ -153,12 +153,11 @@ static int wait_child(struct guest *g, pid_t pid)
 
 	while (waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT) < 0 && errno == EINTR)
 		continue;
+	/* It waits no more; at no moment is its CPU time counted nowhere. */
 	pthread_mutex_lock(&g->g_mutex);
 	g->g_pid = 0;
-	pthread_mutex_unlock(&g->g_mutex);
 	while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR)
 		continue;
-	pthread_mutex_lock(&g->g_mutex);
 	keep_cpu_time(g, &usage);
 	pthread_mutex_unlock(&g->g_mutex);
 	return status;
