@@ -593,8 +593,8 @@ static void wild_structure(uint32_t domid, uint32_t cmd, uint32_t version)
 	memcpy(fake.fk_memory, words, sizeof(words));
 }
 
-static const uint32_t domctls[] = {3, 4, 5, 9, 11, 13, 14, 15, 16, 17, 25, 28, 33, 34, 55, 59, 60, 61,
-    68, 69, 82, 83, 85, 86};
+static const uint32_t domctls[] = {
+    3, 4, 5, 9, 11, 13, 14, 15, 16, 17, 25, 28, 33, 34, 55, 59, 60, 61, 68, 69, 82, 83, 85, 86};
 
 static int64_t wild_call(uint32_t domid)
 {
