@@ -9,7 +9,8 @@
 /* => anon locked.  A nominated page is about to be shared: it is no more the guest's alone. */
 static bool own_p(const struct uvm_lookup *ul, uint64_t gfn, struct uvm_anon *an)
 {
-	return uvm_anon_refs(an) == 1 && an->an_handle == 0 && uvm_page_own_p(an->an_page, ul->ul_map->vm_store, gfn);
+	return uvm_anon_refs(an) == 1 && an->an_handle == 0 &&
+	       uvm_page_own_p(an->an_page, ul->ul_map->vm_store, gfn);
 }
 
 /*
