@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-#   make install [PREFIX=/usr/local] [DESTDIR=]   programs, guests, channel library, headers, man pages
+#   make install [PREFIX=/usr/local] [DESTDIR=]   programs, guests, libraries, headers, man pages
 #
 # Programs find each other, and the guests, from where they lie: the whole can be moved.
 
@@ -12,10 +12,11 @@ MAN_PAGES := $(wildcard docs/man/*.[1-9])
 .PHONY: install
 install: all
 	$(SAY) INSTALL $(TREE)
-	$(Q)$(INSTALL) -d $(TREE)/bin $(TREE)/lib/pkgconfig $(TREE)/lib/lombard/guests \
+	$(Q)$(INSTALL) -d $(TREE)/bin $(TREE)/lib/pkgconfig $(TREE)/lib/lombard/guests $(TREE)/lib/lombard/xen \
 		$(TREE)/include/lombard $(addprefix $(TREE)/share/man/man,$(sort $(subst .,,$(suffix $(MAN_PAGES)))))
 	$(Q)$(INSTALL) -m 755 $(addprefix $(B)/bin/,$(BIN_PROGS)) $(TREE)/bin
 	$(Q)$(INSTALL) -m 644 $(GUESTS:%=$(GUEST_B)/%.elf) $(TREE)/lib/lombard/guests
+	$(Q)$(INSTALL) -m 755 $(XENLIBS:%=$(XENLIB_DIR)/libxen%.so.1) $(XENPATHS) $(TREE)/lib/lombard/xen
 	$(Q)$(INSTALL) -m 644 $(LIBCHAN).a $(TREE)/lib
 	$(Q)$(INSTALL) -m 755 $(LIBCHAN).so $(TREE)/lib/liblombard-chan.so.$(VERSION)
 	$(Q)ln -sf liblombard-chan.so.$(VERSION) $(TREE)/lib/$(LIBCHAN_SONAME)

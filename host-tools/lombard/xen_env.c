@@ -12,8 +12,8 @@
 #include "cli.h"
 #include "images.h"
 
-/* From build/VARIANT/bin, and from PREFIX/bin. */
-static const char *const places[] = {"../lib/xen", "../lib/lombard/xen"};
+/* From PREFIX/bin, and from build/VARIANT/bin. */
+static const char *const places[] = {"../lib/lombard/xen", "../lib/xen"};
 
 /* Answers for files of Xen's kernels; lies with the libraries. */
 #define PATHS_LIBRARY "liblombard-xenpaths.so"

@@ -45,11 +45,24 @@ lib/pkgconfig/lombard-chan.pc"
 	for file in "$guests"/*.elf; do
 		[ -r "$stage$prefix/lib/lombard/guests/${file##*/}" ] || fail "no guest ${file##*/}"
 	done
-	for command in run list stop wait lend loans return dump stats start shutdown pipe; do
+	for file in libxencall.so.1 libxenevtchn.so.1 libxenforeignmemory.so.1 libxengnttab.so.1 liblombard-xenpaths.so; do
+		[ -x "$stage$prefix/lib/lombard/xen/$file" ] || fail "no $file"
+	done
+	for command in run list stop wait lend loans return dump stats start shutdown pipe xen; do
 		[ -r "$stage$prefix/share/man/man1/lombard-$command.1" ] || fail "no page of $command"
 	done
 	[ -r "$stage$prefix/share/man/man3/lombard-chan.3" ] || fail "no page of the library"
 	[ -r "$stage$prefix/share/man/man8/lombardd.8" ] || fail "no page of lombardd"
+}
+
+# The libraries for Xen's tools are found where they were installed.
+test_xen() {
+	tree
+	unset LOMBARD_XEN_LIBS
+	expect 0 "$stage$prefix/bin/lombard" xen printenv LD_LIBRARY_PATH
+	equal "libraries" "$out" "$stage$prefix/lib/lombard/xen"
+	expect 0 "$stage$prefix/bin/lombard" xen "$host_build/bin/host/xenprobe" version
+	says 'version: 4.17.lombard' "$out"
 }
 
 # With a cell of its own, and the guests' images where they were installed.
@@ -114,4 +127,4 @@ test_example() {
 	equal "what was received" "$(<"$work/received")" "$text"
 }
 
-host_tests files commands example
+host_tests files xen commands example
