@@ -14,7 +14,7 @@ xenforeignmemory_SRCS := xenforeignmemory.c $(XENLIB_MAPS) $(XENLIB_COMMON)
 xengnttab_SRCS        := xengnttab.c xengntshr.c gntdev.c $(XENLIB_MAPS) $(XENLIB_COMMON)
 
 # All of them, for tests.
-XENLIB_SRCS := $(filter-out %/xenpaths.c,$(wildcard host-tools/xen/*.c)) hv/lib/sock.c
+XENLIB_SRCS := $(filter-out %/xenpaths.c,$(wildcard host-tools/xen/*.c)) hv/lib/sock.c hv/lib/sys.c
 
 XENLIB_DIR  := $(B)/lib/xen
 XENLIB_LIBS := $(shell pkg-config --libs jansson xentoollog xentoolcore)
