@@ -244,7 +244,8 @@ int grant_gfn(uint32_t domid, uint32_t ref, uint64_t *gfn)
 
 int grant_limit(struct grant_domain *gd, uint32_t frames)
 {
-	struct grant_frame **array;
+	struct grant_frame **array, **old = NULL;
+	bool used;
 
 	if (frames == 0 || frames > GRANT_MAX_FRAMES)
 		return -EINVAL;
@@ -252,12 +253,15 @@ int grant_limit(struct grant_domain *gd, uint32_t frames)
 	if (array == NULL)
 		return -ENOMEM;
 	pthread_mutex_lock(&grant_mutex);
-	KASSERT(gd->gd_nframes == 0 && gd->gd_store == NULL);
-	uvm_free(gd->gd_frames);
-	gd->gd_frames = array;
-	gd->gd_max_frames = frames;
+	used = gd->gd_nframes > 0 || gd->gd_store != NULL || gd->gd_busy > 0;
+	if (!used) {
+		old = gd->gd_frames;
+		gd->gd_frames = array;
+		gd->gd_max_frames = frames;
+	}
 	pthread_mutex_unlock(&grant_mutex);
-	return 0;
+	uvm_free(used ? array : old);
+	return used ? -EBUSY : 0;
 }
 
 int grant_domain_add(struct grant_domain *gd, uint32_t domid, struct uvm_map *map)

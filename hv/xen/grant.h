@@ -57,8 +57,8 @@ int grant_domain_add(struct grant_domain *gd, uint32_t domid, struct uvm_map *ma
 void grant_domain_gone(struct grant_domain *gd);
 
 /*
- * grant_limit: how many frames a guest's table may have.  => nobody uses it yet
- * => 0, -ENOMEM, -EINVAL (0, or more than GRANT_MAX_FRAMES)
+ * grant_limit: how many frames a guest's table may have.
+ * => 0; -EBUSY: it has some already; -ENOMEM; -EINVAL (0, or more than GRANT_MAX_FRAMES)
  */
 int grant_limit(struct grant_domain *gd, uint32_t frames);
 

@@ -728,6 +728,8 @@ Test(grant, host_seeds_the_table)
 	cr_assert_eq(grant_frames_max(2), 40);
 	cr_assert_eq(grant_frames_get(2, 40, 1, &frame), -EINVAL);
 	cr_assert_eq(grant_frames_get(2, 39, 1, &frame), 0);
+	cr_assert_eq(grant_limit(gd, 41), -EBUSY);
+	cr_assert_eq(grant_frames_max(2), 40);
 	uvm_world_enter();
 	uvm_arena_rele(frame);
 	uvm_world_leave();
