@@ -86,7 +86,7 @@ share() {
 # ---- foreign maps ----
 
 test_map_is_live() {
-	local want
+	local lines want
 	serve live pages=8
 	sum live 2
 	want=$sum
@@ -148,7 +148,7 @@ wired_are() {
 
 # A wired page is not lent; a page on loan is seen as it was lent, and a writer breaks the loan.
 test_map_and_loans() {
-	local want tool
+	local lines tool want
 	serve loans pages=8
 	sum loans 1
 	want=$sum
@@ -221,7 +221,7 @@ one_frame() {
 }
 
 test_share_and_break() {
-	local want
+	local before want
 	serve left pages=8 fill=3
 	serve right pages=8 fill=3
 	sound
@@ -328,7 +328,7 @@ test_range() {
 }
 
 test_add_to_physmap() {
-	local want
+	local lines want
 	serve a1 pages=8 fill=7
 	serve a2 pages=8 fill=8
 	handle_of a1 5
