@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Starting, ending and crashing; time, memory and events inside one guest. */
 #include "probe.h"
+#include "start.h"
 #include "../lib/start.h"
 
 #include <xen/hvm/hvm_op.h>
@@ -213,6 +214,44 @@ static void hvm_param(int argc, char **argv)
 	expect(7, "the parameter", (int64_t)value, (int64_t)want);
 }
 
+#define SPECIAL 0xfc000000UL
+#define SPECIAL_END 0xff000000UL
+
+/* The special area is memory: zeroes at first, kept, lent and written again as any other. */
+static void special(int argc, char **argv)
+{
+	uint64_t *p = (uint64_t *)SPECIAL, words = (SPECIAL_END - SPECIAL) / sizeof(*p), id;
+
+	(void)argc, (void)argv;
+	expect(1, "map it", mem_map(SPECIAL, SPECIAL_END), 0);
+	for (uint64_t i = 0; i < words; i += 64 * PAGE_SIZE / sizeof(*p)) {
+		if (p[i] != 0)
+			fail(2, "0x%llx at %p", (unsigned long long)p[i], (void *)&p[i]);
+		p[i] = i + 1;
+	}
+	p[words - 1] = 7;
+	expect(3, "lend", loan_lend(p, 65, LOAN_DOMID_ANY, LOAN_TO_PAGE, 1, &id), 0);
+	p[0] = 100;
+	p[64 * PAGE_SIZE / sizeof(*p)]++;
+	expect(4, "recall", loan_recall(id, NULL), 0);
+	expect(5, "the first word", (int64_t)p[0], 100);
+	for (uint64_t i = 128 * PAGE_SIZE / sizeof(*p); i < words; i += 64 * PAGE_SIZE / sizeof(*p))
+		expect(6, "a word", (int64_t)p[i], (int64_t)i + 1);
+	expect(7, "the last word", (int64_t)p[words - 1], 7);
+	puts("probe: special area is memory");
+	if (arg_u64(argc, argv, "stay", 0) != 0)
+		time_sleep(100 * SECOND);
+}
+
+/* There is nothing around it. */
+static void beyond_special(int argc, char **argv)
+{
+	uint64_t at = arg_need(argc, argv, "at");
+
+	expect(1, "map it", mem_map(at, at + PAGE_SIZE), 0);
+	fail(99, "read %u", *(volatile uint32_t *)at);
+}
+
 const struct test tests_basic[] = {
     {"hello", hello},
     {"talk", talk},
@@ -230,6 +269,8 @@ const struct test tests_basic[] = {
     {"poll-timeout", poll_timeout},
     {"event-loopback", event_loopback},
     {"memory", memory},
+    {"special", special},
+    {"beyond-special", beyond_special},
     {"hvm-param", hvm_param},
 };
 const size_t nr_tests_basic = ARRAY_SIZE(tests_basic);

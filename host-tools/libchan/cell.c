@@ -39,7 +39,8 @@ static struct {
 
 static uint8_t *address_of(uint64_t gfn)
 {
-	return cell.pmap.window.hva + (gfn - cell.pmap.window.gfn) * PAGE_SIZE;
+	return cell.pmap.area[PMAP_WINDOW].hva +
+	       (gfn - cell.pmap.area[PMAP_WINDOW].gfn) * PAGE_SIZE;
 }
 
 /*
@@ -144,11 +145,11 @@ static void clean_up(void)
 {
 	struct pmap_local *p = &cell.pmap;
 
-	if (p->window.hva != NULL)
-		munmap(p->window.hva, p->window.npages * PAGE_SIZE);
+	if (p->area[PMAP_WINDOW].hva != NULL)
+		munmap(p->area[PMAP_WINDOW].hva, p->area[PMAP_WINDOW].npages * PAGE_SIZE);
 	if (p->uffd >= 0)
 		close(p->uffd);
-	mapcount_fini(&p->window_count);
+	mapcount_fini(&p->area[PMAP_WINDOW].count);
 	*p = (struct pmap_local){.uffd = -1};
 	dialogue_close(&cell.socks);
 	cell.open = cell.leaving = cell.lost = false;
@@ -165,7 +166,7 @@ static int join(void)
 		error = dialogue_hello(&cell.socks, &cfg);
 	if (error == 0) {
 		cell.pmap.program = true;
-		cell.pmap.window = (struct pmap_area){
+		cell.pmap.area[PMAP_WINDOW] = (struct pmap_area){
 		    .gfn = cfg.window_gfn, .npages = cfg.window_pages};
 		error = pmap_local_init(&cell.pmap, &f);
 		if (error == 0)
@@ -204,8 +205,8 @@ int cell_place(uint32_t pages, uint64_t *gfn, void **addr)
 		error = -EPIPE;
 	}
 	if (error == 0)
-		error = places_take(
-		    &cell.places, cell.pmap.window.gfn, cell.pmap.window.npages, pages, gfn);
+		error = places_take(&cell.places, cell.pmap.area[PMAP_WINDOW].gfn,
+		    cell.pmap.area[PMAP_WINDOW].npages, pages, gfn);
 	if (error == 0)
 		*addr = address_of(*gfn);
 	else if (cell.open && LIST_EMPTY(&cell.places))

@@ -115,7 +115,7 @@ int dialogue_hello(const struct sockets *s, struct wire_config *cfg)
 int dialogue_ready(const struct sockets *s, const struct pmap_local *p)
 {
 	const struct wire_ready ready = {.hdr = {.type = WIRE_READY},
-	    .window_hva = (uintptr_t)p->window.hva,
+	    .window_hva = (uintptr_t)p->area[PMAP_WINDOW].hva,
 	    .uffd_features = p->features};
 	struct wire_start start;
 	int error = sock_send(s->request, &ready, sizeof(ready), &p->uffd, 1);

@@ -30,6 +30,14 @@
 #define GUEST_MAX_WINDOW_PAGES ((uint64_t)1 << 24)
 #define GUEST_MIN_RAM_PAGES 512u
 
+/*
+ * The special area, below 4 GiB: memory of every guest as RAM is, there when it is touched.  Tools put
+ * tables and rings there (ACPI tables from 0xfc000 on, rings up to 0xfefff: Xen's libxl), for which
+ * the RAM that they speak of has no room.
+ */
+#define GUEST_SPECIAL_GFN 0xfc000u
+#define GUEST_SPECIAL_PAGES 0x3000u
+
 /* A store has this many places for each page of a guest: its own, and frames on loan it replaced.
  */
 #define GUEST_STORE_BANKS 8u

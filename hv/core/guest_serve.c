@@ -58,7 +58,10 @@ static int send_config(struct guest *g, struct failure *f)
 	    .ram_pages = g->g_ram_pages,
 	    .window_gfn = GUEST_WINDOW_GFN,
 	    .window_pages = g->g_window_pages,
-	    .ram_index = 0};
+	    .special_gfn = g->g_program ? 0 : GUEST_SPECIAL_GFN,
+	    .special_pages = g->g_program ? 0 : GUEST_SPECIAL_PAGES,
+	    .ram_index = 0,
+	    .special_index = g->g_ram_pages + g->g_window_pages};
 	const int fds[4] = {memfd_store_of(g->g_map->vm_store)->ms_fd, g->g_start_fds[0],
 	    g->g_start_fds[1], g->g_start_fds[2]};
 	int error;
@@ -91,13 +94,17 @@ static int take_ready(struct guest *g, struct failure *f)
 	if (ready.hdr.status < 0)
 		return failure_set(f, ready.hdr.status, "%s", ready.text);
 	if (nfds != 1 || ready.ram_hva % UVM_PAGE_SIZE != 0 ||
-	    ready.window_hva % UVM_PAGE_SIZE != 0)
+	    ready.window_hva % UVM_PAGE_SIZE != 0 || ready.special_hva % UVM_PAGE_SIZE != 0)
 		return failure_set(f, -EPROTO, "the process of %s answers nonsense", g->g_name);
 	g->g_pmap.rp_uffd = g->g_uffd;
 	g->g_pmap.rp_areas[0] = (struct remote_area){
 	    .ra_gfn = 0, .ra_npages = g->g_ram_pages, .ra_hva = ready.ram_hva};
 	g->g_pmap.rp_areas[1] = (struct remote_area){
 	    .ra_gfn = GUEST_WINDOW_GFN, .ra_npages = g->g_window_pages, .ra_hva = ready.window_hva};
+	if (!g->g_program)
+		g->g_pmap.rp_areas[2] = (struct remote_area){.ra_gfn = GUEST_SPECIAL_GFN,
+		    .ra_npages = GUEST_SPECIAL_PAGES,
+		    .ra_hva = ready.special_hva};
 	return 0;
 }
 

@@ -116,10 +116,8 @@ static int map_none(const struct pmap_local *p, void *va, uint64_t len)
 /* The area that holds the whole extent, or NULL. */
 static struct pmap_area *area_of(struct pmap_local *p, const struct wire_extent *e)
 {
-	struct pmap_area *areas[] = {&p->ram, &p->window};
-
-	for (unsigned i = 0; i < 2; i++) {
-		struct pmap_area *a = areas[i];
+	for (unsigned i = 0; i < PMAP_AREAS; i++) {
+		struct pmap_area *a = &p->area[i];
 
 		if (e->gfn >= a->gfn && e->gfn - a->gfn < a->npages &&
 		    e->npages <= a->npages - (e->gfn - a->gfn))
@@ -163,6 +161,11 @@ static int map_extent(
 	}
 }
 
+static bool own_p(const struct pmap_local *p, const struct pmap_area *a)
+{
+	return a != &p->area[PMAP_WINDOW];
+}
+
 /*
  * mapcount's class of the extent's pages: its kind, its file and the distance between position and
  * offset, chosen so that the pages of a fresh area are in class 0.  Two files could share a number
@@ -172,22 +175,14 @@ static uint64_t class_of(const struct pmap_local *p, const struct pmap_area *a,
     const struct wire_extent *e, const struct list *l)
 {
 	uint64_t where = 0;
-	uint16_t fresh = a == &p->ram ? WIRE_OWN : WIRE_NONE;
+	uint16_t fresh = own_p(p, a) ? WIRE_OWN : WIRE_NONE;
 	struct stat st;
 
 	if (e->kind == WIRE_OWN || has_fd(e))
-		where = e->index - e->gfn - p->ram_index;
+		where = e->index - e->gfn - (a->index - a->gfn);
 	if (has_fd(e) && fstat(l->fds[e->fd], &st) == 0)
 		where ^= st.st_ino * UINT64_C(0x9e3779b97f4a7c15);
 	return where << 3 | (e->kind ^ fresh);
-}
-
-static void count_extent(struct pmap_local *p, const struct pmap_area *a,
-    const struct wire_extent *e, const struct list *l)
-{
-	struct mapcount *mc = a == &p->ram ? &p->ram_count : &p->window_count;
-
-	mapcount_set(mc, e->gfn - a->gfn, e->npages, class_of(p, a, e, l));
 }
 
 /* The vCPU is woken before anything is counted or answered: it is what somebody waits for. */
@@ -207,7 +202,7 @@ static int do_extent(struct pmap_local *p, const struct wire_extent *e, const st
 	if (ret)
 		return ret;
 	ret = uffd_wake(p->uffd, va, bytes(e->npages));
-	count_extent(p, a, e, l);
+	mapcount_set(&a->count, e->gfn - a->gfn, e->npages, class_of(p, a, e, l));
 	return ret;
 }
 
@@ -239,11 +234,10 @@ static int recv_map(int sock, struct wire_map *m, int *fds, unsigned *nfds)
 
 static int answer(struct pmap_local *p, int sock, uint64_t seq, int status)
 {
-	struct wire_mapped done = {
-	    .hdr = {.type = WIRE_MAPPED, .status = status, .seq = seq},
-	    .mappings = p->ram_count.lines + p->window_count.lines,
-	};
+	struct wire_mapped done = {.hdr = {.type = WIRE_MAPPED, .status = status, .seq = seq}};
 
+	for (unsigned i = 0; i < PMAP_AREAS; i++)
+		done.mappings += p->area[i].count.lines;
 	return sock_send(sock, &done, sizeof(done), NULL, 0);
 }
 
@@ -291,43 +285,38 @@ static int reserve(struct pmap_area *a, const char *what, struct failure *f)
 	return 0;
 }
 
-static int init_ram(struct pmap_local *p, struct failure *f)
+static int check_store(const struct pmap_local *p, const struct pmap_area *a, struct failure *f)
 {
-	uint64_t end = bytes(p->ram_index + p->ram.npages);
 	struct stat st;
-	int ret;
 
-	if (p->ram.npages == 0)
-		return 0;
 	if (SYS(fstat(p->store, &st)))
 		return failure_sys(f, -errno, "the guest's memory can't be examined");
-	if ((uint64_t)st.st_size < end)
+	if ((uint64_t)st.st_size < bytes(a->index + a->npages))
 		return failure_set(f, -EINVAL, "the guest's memory file is too short for its RAM");
-	ret = reserve(&p->ram, "RAM", f);
-	if (ret)
-		return ret;
-	ret = map_own(p, p->ram.hva, bytes(p->ram.npages), p->store, p->ram_index);
-	if (ret)
-		return failure_sys(f, ret, "the guest's RAM can't be mapped");
-	if (mapcount_init(&p->ram_count, p->ram.npages))
-		return failure_sys(f, -ENOMEM, "the map of the guest's RAM");
 	return 0;
 }
 
-static int init_window(struct pmap_local *p, struct failure *f)
+static int init_area(struct pmap_local *p, enum pmap_area_name name, struct failure *f)
 {
-	int ret;
+	static const char *const names[PMAP_AREAS] = {
+	    [PMAP_RAM] = "RAM", [PMAP_WINDOW] = "window area", [PMAP_SPECIAL] = "special area"};
+	struct pmap_area *a = &p->area[name];
+	int ret = 0;
 
-	if (p->window.npages == 0)
+	if (a->npages == 0)
 		return 0;
-	ret = reserve(&p->window, "window area", f);
+	if (own_p(p, a))
+		ret = check_store(p, a, f);
+	if (!ret)
+		ret = reserve(a, names[name], f);
 	if (ret)
 		return ret;
-	ret = map_none(p, p->window.hva, bytes(p->window.npages));
+	ret = own_p(p, a) ? map_own(p, a->hva, bytes(a->npages), p->store, a->index)
+			  : map_none(p, a->hva, bytes(a->npages));
 	if (ret)
-		return failure_sys(f, ret, "the guest's window area can't be mapped");
-	if (mapcount_init(&p->window_count, p->window.npages))
-		return failure_sys(f, -ENOMEM, "the map of the guest's window area");
+		return failure_sys(f, ret, "the guest's %s can't be mapped", names[name]);
+	if (mapcount_init(&a->count, a->npages))
+		return failure_sys(f, -ENOMEM, "the map of the guest's %s", names[name]);
 	return 0;
 }
 
@@ -335,8 +324,7 @@ int pmap_local_init(struct pmap_local *p, struct failure *f)
 {
 	int ret = uffd_open(&p->uffd, &p->features, f);
 
-	if (ret)
-		return ret;
-	ret = init_ram(p, f);
-	return ret ? ret : init_window(p, f);
+	for (unsigned i = 0; i < PMAP_AREAS && !ret; i++)
+		ret = init_area(p, (enum pmap_area_name)i, f);
+	return ret;
 }

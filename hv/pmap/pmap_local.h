@@ -15,34 +15,38 @@
 #include "lib/failure.h"
 #include "pmap/mapcount.h"
 
-/* A guest-physical range and where it lies in this process. */
+/*
+ * The guest-physical ranges.  RAM and the special area (tables and rings that tools put below 4 GiB)
+ * are the guest's own memory from the start, the window area begins empty.
+ */
+enum pmap_area_name { PMAP_RAM, PMAP_WINDOW, PMAP_SPECIAL, PMAP_AREAS };
+
 struct pmap_area {
-	uint8_t *hva; /* 2 MiB aligned */
+	uint8_t *hva; /* where it lies in this process; 2 MiB aligned */
 	uint64_t gfn; /* first page */
 	uint64_t npages;
+	uint64_t index; /* RAM, SPECIAL: page of the store that is the first at start-up */
+	struct mapcount count;
 };
 
 struct pmap_local {
-	struct pmap_area ram;
-	struct pmap_area window;
-	struct mapcount ram_count;
-	struct mapcount window_count;
+	struct pmap_area area[PMAP_AREAS]; /* without pages: there is none */
 	/*
 	 * The areas are a host program's own memory: what it may not touch, or only read, is mapped
 	 * so, and the wrong access is a signal for it and not an event for the core.
 	 */
 	bool program;
-	int store;	    /* memfd of the guest's own frames; borrowed from the caller */
-	uint64_t ram_index; /* page of the store that is RAM's first at start-up */
-	int uffd; /* open as long as the process lives: its last close would lift all protection */
+	int store; /* memfd of the guest's own frames; borrowed from the caller */
+	int uffd;  /* open as long as the process lives: its last close would lift all protection */
 	uint64_t features; /* as UFFDIO_API answered */
 };
 
 /*
- * pmap_local_init: map RAM from the store and an empty window area, both registered with a new
- * userfaultfd.  => 0 or -errno with the reason; nothing is undone, the process is meant to end
- * => ram.gfn, ram.npages, window.gfn, window.npages, program, and, when there is RAM, store and
- *    ram_index are set by the caller
+ * pmap_local_init: map the guest's own areas from the store and an empty window area, all registered
+ * with a new userfaultfd.  => 0 or -errno with the reason; nothing is undone, the process is meant to
+ * end
+ * => gfn, npages and index of the areas, program, and, when one has own memory, store are set by the
+ *    caller
  */
 int pmap_local_init(struct pmap_local *p, struct failure *f);
 

@@ -38,7 +38,7 @@ static struct remote_pmap *remote_of(struct pmap *pm)
 /* => the run lies in one area */
 static void *hva_of(const struct remote_pmap *rp, uint64_t gfn, uint64_t npages)
 {
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < REMOTE_AREAS; i++) {
 		const struct remote_area *ra = &rp->rp_areas[i];
 
 		if (gfn >= ra->ra_gfn && gfn + npages <= ra->ra_gfn + ra->ra_npages)
@@ -49,7 +49,7 @@ static void *hva_of(const struct remote_pmap *rp, uint64_t gfn, uint64_t npages)
 
 bool remote_pmap_gfn(const struct remote_pmap *rp, uint64_t hva, uint64_t *gfn)
 {
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < REMOTE_AREAS; i++) {
 		const struct remote_area *ra = &rp->rp_areas[i];
 
 		if (hva >= ra->ra_hva && (hva - ra->ra_hva) / UVM_PAGE_SIZE < ra->ra_npages) {

@@ -14,6 +14,8 @@
 #include "proto/wire.h"
 #include "uvm/uvm_map.h"
 
+#define REMOTE_AREAS 3 /* RAM, windows, special */
+
 struct remote_area {
 	uint64_t ra_gfn, ra_npages;
 	uint64_t ra_hva; /* in the guest's process */
@@ -21,10 +23,10 @@ struct remote_area {
 
 struct remote_pmap {
 	struct pmap rp_pmap;
-	struct uvm_store *rp_store;	/* the guest's own */
-	int rp_sock;			/* to the executor; the owner closes it */
-	int rp_uffd;			/* likewise; -1 until the guest is ready */
-	struct remote_area rp_areas[2]; /* RAM, windows */
+	struct uvm_store *rp_store; /* the guest's own */
+	int rp_sock;		    /* to the executor; the owner closes it */
+	int rp_uffd;		    /* likewise; -1 until the guest is ready */
+	struct remote_area rp_areas[REMOTE_AREAS];
 	pthread_mutex_t rp_turn; /* who speaks with the executor: may be held while it works */
 	uint64_t rp_seq;	 /* rp_turn */
 	_Atomic bool

@@ -32,7 +32,7 @@
  */
 #include <stdint.h>
 
-#define WIRE_VERSION 3
+#define WIRE_VERSION 4
 #define WIRE_FD_REQUEST 3
 #define WIRE_FD_PMAP 4
 #define WIRE_FD_EVENT 5
@@ -75,7 +75,10 @@ struct wire_hello {
 	uint32_t pid;
 };
 
-/* Guest-physical layout: RAM is [0, ram_pages), windows [window_gfn, window_gfn + window_pages). */
+/*
+ * Guest-physical layout: RAM is [0, ram_pages), windows [window_gfn, window_gfn + window_pages), and the
+ * special area, the guest's own memory as RAM is, [special_gfn, special_gfn + special_pages).
+ */
 struct wire_config {
 	struct wire_hdr hdr;
 	uint32_t domid;
@@ -83,18 +86,22 @@ struct wire_config {
 	uint64_t ram_pages;
 	uint64_t window_gfn;
 	uint64_t window_pages;
-	uint64_t
-	    ram_index; /* page of the store where RAM's first page lies; RAM is contiguous there */
+	uint64_t special_gfn;
+	uint64_t special_pages;
+	/* Pages of the store where the first pages lie: each area is contiguous there. */
+	uint64_t ram_index;
+	uint64_t special_index;
 	char name[WIRE_NAME_LEN];
 	char image_path[WIRE_TEXT_LEN]; /* for messages; the image itself is a descriptor */
 	char cmdline[WIRE_CMDLINE_LEN];
 };
 
-/* The VMM's addresses of both areas, so that the core can translate userfaultfd addresses. */
+/* The VMM's addresses of the areas, so that the core can translate userfaultfd addresses. */
 struct wire_ready {
 	struct wire_hdr hdr; /* status != 0: could not be built, text says why */
 	uint64_t ram_hva;
 	uint64_t window_hva;
+	uint64_t special_hva;
 	uint64_t uffd_features; /* as UFFDIO_API answered */
 	char text[WIRE_TEXT_LEN];
 };

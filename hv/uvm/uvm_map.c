@@ -379,6 +379,20 @@ uint64_t uvm_map_next_start(struct uvm_map *map, uint64_t gfn)
 	return start;
 }
 
+/* => map locked, RAM.  Is, or was, any of it in use? */
+static bool touched(struct uvm_map *map, struct uvm_entry *e)
+{
+	uint64_t home = uvm_map_home(map, e->me_start), i = 0, first, len = 0;
+	bool yes;
+
+	uvm_lock(&e->me_amap->am_lock);
+	yes = uvm_ptab_next(&e->me_amap->am_slots, &i) != NULL;
+	uvm_unlock(&e->me_amap->am_lock);
+	return yes || (map->vm_store->st_ops->so_resident(
+			   map->vm_store, home, e->me_end - e->me_start, &first, &len) == 0 &&
+			  len > 0);
+}
+
 uint64_t uvm_map_last_ram(struct uvm_map *map)
 {
 	struct uvm_entry *e;
@@ -386,7 +400,7 @@ uint64_t uvm_map_last_ram(struct uvm_map *map)
 
 	uvm_lock(&map->vm_lock);
 	RB_FOREACH (e, uvm_entrytree, &map->vm_entries)
-		if (e->me_flags & UVM_ENTRY_RAM)
+		if ((e->me_flags & UVM_ENTRY_RAM) && (e->me_start == 0 || touched(map, e)))
 			last = e->me_end - 1;
 	uvm_unlock(&map->vm_lock);
 	return last;

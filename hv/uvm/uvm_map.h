@@ -189,7 +189,10 @@ void uvm_map_unlock(struct uvm_lookup *ul);
 /* Linear page of a gfn, which lies in one of the map's ranges. */
 uint64_t uvm_map_home(const struct uvm_map *map, uint64_t gfn);
 
-/* uvm_map_last_ram: the highest gfn of RAM; 0 when there is none.  => no locks held */
+/*
+ * uvm_map_last_ram: the highest gfn of RAM; 0 when there is none.  Areas that do not begin at gfn 0 count
+ * once something has been touched in them.  => no locks held
+ */
 uint64_t uvm_map_last_ram(struct uvm_map *map);
 
 /* Pages in all ranges of the map. */

@@ -26,7 +26,9 @@ void *gmem_ptr(const struct gmem *gm, uint64_t gpa, uint64_t len)
 {
 	void *p = area_ptr(&gm->ram, gpa, len);
 
-	return p ? p : area_ptr(&gm->window, gpa, len);
+	if (!p)
+		p = area_ptr(&gm->window, gpa, len);
+	return p ? p : area_ptr(&gm->special, gpa, len);
 }
 
 int gmem_read(const struct gmem *gm, uint64_t gpa, void *buf, size_t len)

@@ -22,6 +22,7 @@ struct gmem_area {
 struct gmem {
 	struct gmem_area ram; /* begins at gpa 0 */
 	struct gmem_area window;
+	struct gmem_area special;
 };
 
 /* The registers that say how a vCPU translates addresses. */

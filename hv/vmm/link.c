@@ -123,8 +123,9 @@ void link_ready(const struct vmm *vm)
 {
 	struct wire_ready ready = {
 	    .hdr = {.type = WIRE_READY, .seq = ++last_seq},
-	    .ram_hva = (uintptr_t)vm->pmap.ram.hva,
-	    .window_hva = (uintptr_t)vm->pmap.window.hva,
+	    .ram_hva = (uintptr_t)vm->pmap.area[PMAP_RAM].hva,
+	    .window_hva = (uintptr_t)vm->pmap.area[PMAP_WINDOW].hva,
+	    .special_hva = (uintptr_t)vm->pmap.area[PMAP_SPECIAL].hva,
 	    .uffd_features = vm->pmap.features,
 	};
 	struct wire_start start;

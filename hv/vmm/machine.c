@@ -19,6 +19,8 @@
 #define KVM_IDENTITY_MAP_GPA UINT64_C(0xfffbc000)
 #define KVM_TSS_GPA UINT64_C(0xfffbd000)
 
+#define PLATFORM_GFN (KVM_IDENTITY_MAP_GPA >> PAGE_SHIFT)
+
 #define SYNC_REGS (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)
 
 int machine_check(const struct wire_config *cfg, struct failure *f)
@@ -30,6 +32,9 @@ int machine_check(const struct wire_config *cfg, struct failure *f)
 		return failure_set(f, -ENOTSUP,
 		    "%lu MiB of memory are not possible yet: a guest has at most 3584 MiB",
 		    (unsigned long)(cfg->ram_pages >> (20 - PAGE_SHIFT)));
+	if (cfg->special_gfn < RAM_MAX_PAGES || cfg->special_pages > PLATFORM_GFN - RAM_MAX_PAGES ||
+	    cfg->special_gfn > PLATFORM_GFN - cfg->special_pages)
+		return failure_set(f, -EINVAL, "the special area is not where it can be");
 	if (cfg->window_pages == 0)
 		return 0;
 	if (cfg->window_pages > SLOT_MAX_PAGES)
@@ -54,14 +59,18 @@ static int build_memory(struct vmm *vm, struct failure *f)
 	const struct wire_config *cfg = &vm->cfg;
 	int ret;
 
-	vm->pmap.ram = (struct pmap_area){.npages = cfg->ram_pages};
-	vm->pmap.window = (struct pmap_area){.gfn = cfg->window_gfn, .npages = cfg->window_pages};
-	vm->pmap.ram_index = cfg->ram_index;
+	vm->pmap.area[PMAP_RAM] = (struct pmap_area){
+	    .npages = cfg->ram_pages, .index = cfg->ram_index};
+	vm->pmap.area[PMAP_WINDOW] = (struct pmap_area){
+	    .gfn = cfg->window_gfn, .npages = cfg->window_pages};
+	vm->pmap.area[PMAP_SPECIAL] = (struct pmap_area){
+	    .gfn = cfg->special_gfn, .npages = cfg->special_pages, .index = cfg->special_index};
 	ret = pmap_local_init(&vm->pmap, f);
 	if (ret)
 		return ret;
-	vm->mem.ram = gmem_area(&vm->pmap.ram);
-	vm->mem.window = gmem_area(&vm->pmap.window);
+	vm->mem.ram = gmem_area(&vm->pmap.area[PMAP_RAM]);
+	vm->mem.window = gmem_area(&vm->pmap.area[PMAP_WINDOW]);
+	vm->mem.special = gmem_area(&vm->pmap.area[PMAP_SPECIAL]);
 	return 0;
 }
 
@@ -160,10 +169,8 @@ int machine_build(struct vmm *vm, struct failure *f)
 		ret = check_kvm(vm, f);
 	if (!ret)
 		ret = set_platform_pages(vm, f);
-	if (!ret)
-		ret = set_slot(vm, 0, &vm->pmap.ram, f);
-	if (!ret)
-		ret = set_slot(vm, 1, &vm->pmap.window, f);
+	for (uint32_t i = 0; i < PMAP_AREAS && !ret; i++)
+		ret = set_slot(vm, i, &vm->pmap.area[i], f);
 	return ret ? ret : create_vcpu(vm, f);
 }
 

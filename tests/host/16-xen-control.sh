@@ -333,6 +333,35 @@ test_crash_by_tool() {
 	sound
 }
 
+# ---- the special area ----
+
+test_special_area() {
+	run_probe 0 special
+	says "special area is memory" "$out"
+	run_probe 125 beyond-special at=$((0xfbfff000))
+	says "0xfbfff000" "$err"
+	run_probe 125 beyond-special at=$((0xff000000))
+	says "0xff000000" "$err"
+}
+
+# Somebody else lends it, too; it is in the account, and goes with its guest.
+test_special_area_is_lent() {
+	local id
+	launch special special stay=1
+	await "$console" "probe: special area is memory"
+	sound
+	expect 0 lombard lend --from special --gfn 0xfc000 --pages 65 --to any --cow --tag 25
+	id=${out%% *}
+	run_probe 0 borrow-write tag=25
+	expect 0 lombard return "$id"
+	# Over its end.
+	expect 1 lombard lend --from special --gfn 0xfefff --pages 2 --to any
+	sound
+	expect 0 lombard stop special
+	closed
+}
+
 host_tests pause pauses_count who_can_not paused_in_poll paused_often_in_poll event_while_paused \
 	paused_at_work paused_lender_is_read killed_while_paused stopped_while_paused \
-	process_that_hangs core_ends client_killed registers states states_at_work crash_by_tool
+	process_that_hangs core_ends client_killed registers states states_at_work crash_by_tool \
+	special_area special_area_is_lent

@@ -25,6 +25,9 @@
 #define WINDOW_GFN 0x100000U
 #define WINDOW_PAGES 64U
 #define RAM_INDEX 8U
+#define SPECIAL_GFN 0xfc000U
+#define SPECIAL_PAGES 16U
+#define SPECIAL_INDEX 100U
 #define STORE_PAGES 256U
 
 static struct pmap_local p;
@@ -53,9 +56,10 @@ static void setup(void)
 	read_only = open(path, O_RDONLY | O_CLOEXEC);
 	for (unsigned i = 0; i < STORE_PAGES; i++)
 		store[i * PAGE] = (uint8_t)i;
-	p.ram.npages = RAM_PAGES;
-	p.window = (struct pmap_area){.gfn = WINDOW_GFN, .npages = WINDOW_PAGES};
-	p.ram_index = RAM_INDEX;
+	p.area[PMAP_RAM] = (struct pmap_area){.npages = RAM_PAGES, .index = RAM_INDEX};
+	p.area[PMAP_WINDOW] = (struct pmap_area){.gfn = WINDOW_GFN, .npages = WINDOW_PAGES};
+	p.area[PMAP_SPECIAL] = (struct pmap_area){
+	    .gfn = SPECIAL_GFN, .npages = SPECIAL_PAGES, .index = SPECIAL_INDEX};
 	ret = pmap_local_init(&p, &f);
 	if (ret == -EPERM || ret == -EACCES || ret == -ENOTSUP || ret == -ENOSYS)
 		cr_skip_test("%s", f.text);
@@ -133,7 +137,7 @@ TestSuite(pmap_local, .init = setup, .timeout = 30);
 
 Test(pmap_local, lent_pages_are_the_lenders_until_a_write)
 {
-	uint8_t *va = p.window.hva + 4 * PAGE;
+	uint8_t *va = p.area[PMAP_WINDOW].hva + 4 * PAGE;
 	uint64_t n;
 
 	cr_assert_eq(map((struct wire_extent){WINDOW_GFN + 4, 200, 3, WIRE_LENT, 0}, &n), 0);
@@ -147,7 +151,7 @@ Test(pmap_local, lent_pages_are_the_lenders_until_a_write)
 /* The break: the sleeping writer is woken by the new mapping and writes there. */
 Test(pmap_local, own_extent_wakes_the_writer)
 {
-	uint8_t *va = p.ram.hva + 9 * PAGE;
+	uint8_t *va = p.area[PMAP_RAM].hva + 9 * PAGE;
 	uint64_t n;
 
 	cr_assert_eq(uffd_protect(p.uffd, va, PAGE), 0);
@@ -163,10 +167,10 @@ Test(pmap_local, zero_and_none_fault_as_they_should)
 	uint64_t n;
 
 	cr_assert_eq(map((struct wire_extent){WINDOW_GFN, 0, 8, WIRE_ZERO, 0}, &n), 0);
-	cr_assert_eq(p.window.hva[3 * PAGE], 0);
-	expect_write_event(p.window.hva + 3 * PAGE, UFFD_PAGEFAULT_FLAG_WP);
-	expect_write_event(p.window.hva + 4 * PAGE, UFFD_PAGEFAULT_FLAG_WP);
-	expect_write_event(p.window.hva + 20 * PAGE, 0);
+	cr_assert_eq(p.area[PMAP_WINDOW].hva[3 * PAGE], 0);
+	expect_write_event(p.area[PMAP_WINDOW].hva + 3 * PAGE, UFFD_PAGEFAULT_FLAG_WP);
+	expect_write_event(p.area[PMAP_WINDOW].hva + 4 * PAGE, UFFD_PAGEFAULT_FLAG_WP);
+	expect_write_event(p.area[PMAP_WINDOW].hva + 20 * PAGE, 0);
 	cr_assert_eq(map((struct wire_extent){WINDOW_GFN, 0, 8, WIRE_NONE, 0}, &n), 0);
 }
 
@@ -176,7 +180,7 @@ Test(pmap_local, protection_holds_without_wp_unpopulated)
 
 	p.features &= ~(uint64_t)UFFD_FEATURE_WP_UNPOPULATED;
 	cr_assert_eq(map((struct wire_extent){WINDOW_GFN, 0, 8, WIRE_ZERO, 0}, &n), 0);
-	expect_write_event(p.window.hva + 4 * PAGE, UFFD_PAGEFAULT_FLAG_WP);
+	expect_write_event(p.area[PMAP_WINDOW].hva + 4 * PAGE, UFFD_PAGEFAULT_FLAG_WP);
 }
 
 /* A random walk: after every step the count is what the kernel says. */
@@ -198,7 +202,8 @@ Test(pmap_local, mappings_are_counted_right)
 		if (e.kind == WIRE_OWN || e.kind == WIRE_LENT)
 			e.index = RAM_INDEX + page + (uint64_t)(random() % 3) * 70;
 		cr_assert_eq(map(e, &n), 0);
-		real = real_mappings(&p.ram) + real_mappings(&p.window);
+		real = real_mappings(&p.area[PMAP_RAM]) + real_mappings(&p.area[PMAP_WINDOW]) +
+		       real_mappings(&p.area[PMAP_SPECIAL]);
 		cr_assert_eq(n, real, "step %u: counted %lu, are %lu", i, (unsigned long)n,
 		    (unsigned long)real);
 	}
@@ -228,6 +233,6 @@ Test(pmap_local, one_answer_for_a_list)
 	send_map(&bad, 1, 0);
 	send_map(&(struct wire_extent){WINDOW_GFN, 210, 1, WIRE_LENT, 0}, 1, 1);
 	cr_assert_eq(get_reply(&n), -EINVAL);
-	cr_assert_eq(p.window.hva[0], 200);
+	cr_assert_eq(p.area[PMAP_WINDOW].hva[0], 200);
 	cr_assert_eq(map(good, &n), 0);
 }
