@@ -31,7 +31,7 @@ check-npt: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --limit 2400 --vendor npt $(NPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
 
 check-ept: $(TESTBED_NEED)
-	$(Q)$(TESTBED) --vendor ept $(EPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
+	$(Q)$(TESTBED) --limit 1800 --vendor ept $(EPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
 
 shell-npt: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --vendor npt --kernel $(firstword $(NPT_KERNELS)) --shell

@@ -93,6 +93,7 @@ ept)
 	violations
 	by_name 01-abi/hello
 	by_name 02-loans
+	file tests/host/09-channels.sh rules sealed early_writes receiver_killed
 	main_job /usr/share/common-licenses/GPL-3
 	;;
 *) by_name "$1" ;;
