@@ -89,8 +89,9 @@ int chan_accept(struct chan *ch, uint64_t deadline, unsigned *peer);
 int chan_drop(struct chan *ch, unsigned peer);
 
 /*
- * chan_close: the end.  Flushes; what was sent stays readable for the peers.  Buffers and messages
- * that the caller still has are invalid.  NULL: nothing.
+ * chan_close: the end.  Flushes; what was sent stays readable for the peers, but who connected and has
+ * not been accepted yet was never there.  Buffers and messages that the caller still has are invalid.
+ * NULL: nothing.
  */
 void chan_close(struct chan *ch);
 

@@ -18,8 +18,9 @@ tree() {
 	stage=$work/stage
 	[ ! -e "$stage" ] || return 0
 	[[ $variant != *-* ]] || compiler=${variant#*-}
-	expect 0 make -C "$host_root" "VARIANT=${variant%%-*}" "CC=$compiler" "B=$host_build" \
-		"GUEST_B=$guests" install "DESTDIR=$stage" "PREFIX=$prefix"
+	# Paths as make itself has them: it writes them into what it knows of dependencies.
+	expect 0 make -C "$host_root" "VARIANT=${variant%%-*}" "CC=$compiler" "B=${host_build#"$host_root"/}" \
+		"GUEST_B=${guests#"$host_root"/}" install "DESTDIR=$stage" "PREFIX=$prefix"
 }
 
 # There are no other files than these, and a page for each command.
@@ -114,6 +115,9 @@ test_example() {
 		say 'int main(int argc, char **argv) {'
 		say 'const char *data = argv[argc - 1]; size_t len = strlen(data);'
 		man_example 2
+		# All of the arena is free again when the receiver has released what is in it.
+		say 'struct chan_info info;'
+		say 'if (chan_info(ch, &info) || chan_alloc(ch, info.arena_bytes, chan_after(20000000000), &buf)) return 1;'
 		say 'chan_close(ch); return 0; }'
 	} >"$work/send.c"
 	build receive
