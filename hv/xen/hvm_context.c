@@ -7,8 +7,11 @@
 #include <string.h>
 
 _Static_assert(sizeof(((struct hvm_hw_cpu *)0)->fpu_regs) == WIRE_FXSAVE, "one FXSAVE area");
-_Static_assert(sizeof(((struct hvm_hw_mtrr *)0)->msr_mtrr_fixed) == WIRE_FIXED_MTRRS * 8, "fixed");
-_Static_assert(sizeof(((struct hvm_hw_mtrr *)0)->msr_mtrr_var) == WIRE_VAR_MTRRS * 8, "variable");
+_Static_assert(
+    sizeof(((struct hvm_hw_mtrr *)0)->msr_mtrr_fixed) == WIRE_FIXED_MTRRS * sizeof(uint64_t),
+    "fixed");
+_Static_assert(sizeof(((struct hvm_hw_mtrr *)0)->msr_mtrr_var) == WIRE_VAR_MTRRS * sizeof(uint64_t),
+    "variable");
 
 #define VALID_EVENTS (WIRE_EVENT_VALID | WIRE_EVENT_ERROR_CODE | 0x7ff)
 

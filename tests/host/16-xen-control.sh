@@ -333,6 +333,49 @@ test_crash_by_tool() {
 	sound
 }
 
+store_answers() { lombard xen xenstore-exists / 2>/dev/null; }
+
+# The state column of `xl list`: r-b-p-s-c-d.
+xl_state() {
+	local row name state
+	expect 0 lombard xen xl list
+	while read -r row; do
+		read -r name _ _ _ state _ <<<"$row"
+		[ "$name" != "$1" ] || xl_flags=$state
+	done <<<"$out"
+}
+
+# xl wants a xenstore, and there the name of a domain.
+test_xl() {
+	local store_pid xl_flags=
+	need_tools
+	export XENSTORED_RUNDIR=$work/$test_name.store
+	mkdir -p "$XENSTORED_RUNDIR"
+	lombard xen xenstored -N --pid-file "$XENSTORED_RUNDIR/pid" </dev/null &
+	store_pid=$!
+	until_true 10 store_answers || fail "no xenstored"
+	expect 0 lombard xen xen-init-dom0
+	launch counter count
+	expect 0 lombard xen xenstore-write "/local/domain/$domid/name" counter
+	await "$console" "probe: count *"
+	expect 0 lombard xen xl pause counter
+	xl_state counter
+	says p "$xl_flags"
+	stands
+	expect 0 lombard xen xl unpause counter
+	goes_on
+	xl_state counter
+	[[ $xl_flags != *p* ]] || fail "xl list says $xl_flags"
+	run lombard xen xl trigger counter power
+	says "Send trigger 'power' failed: Operation not supported" "$err"
+	expect 0 lombard xen xl destroy counter
+	no_guests || fail "it is still there: $(guest_names)"
+	run lombard wait counter
+	says "counter: stopped, status 126" "$out"
+	kill "$store_pid"
+	wait "$store_pid" || true
+}
+
 # ---- the special area ----
 
 test_special_area() {
@@ -363,5 +406,5 @@ test_special_area_is_lent() {
 
 host_tests pause pauses_count who_can_not paused_in_poll paused_often_in_poll event_while_paused \
 	paused_at_work paused_lender_is_read killed_while_paused stopped_while_paused \
-	process_that_hangs core_ends client_killed registers states states_at_work crash_by_tool \
+	process_that_hangs core_ends client_killed registers states states_at_work crash_by_tool xl \
 	special_area special_area_is_lent
