@@ -207,15 +207,18 @@ int evtchn_host_op(uint32_t cmd, void *arg, uint32_t len)
 	return error;
 }
 
-/* The port that xenstored binds to: it belongs to nobody, and so is never closed. */
+/* The port that xenstored binds to: nobody's, and held for good, so that it is never closed. */
 static int make_xenstore_port(void)
 {
 	uint32_t port;
 	int error = 0;
 
 	pthread_mutex_lock(&evtchn_mutex);
-	if (evtchn_host.ed_nports == 0)
+	if (evtchn_host.ed_nports == 0) {
 		error = evtchn_new_port(&evtchn_host, PORT_UNBOUND, EVTCHN_HOST, 0, &port);
+		if (error == 0)
+			evtchn_host.ed_ports[port].holds = 1;
+	}
 	pthread_mutex_unlock(&evtchn_mutex);
 	return error;
 }

@@ -409,6 +409,18 @@ Test(evtchn, xenstore_port_is_there)
 	leave(&a);
 }
 
+/* Bug: who named it as the port to tell at the end of a shared page had it closed for everybody. */
+Test(evtchn, xenstore_port_stays_when_held)
+{
+	struct program a = program();
+
+	cr_assert_eq(evtchn_host_hold(XENWIRE_XENSTORE_PORT), 0);
+	evtchn_host_put(XENWIRE_XENSTORE_PORT);
+	cr_assert_eq(status_of(EVTCHN_HOST, XENWIRE_XENSTORE_PORT).status, EVTCHNSTAT_unbound);
+	(void)bound(&a, EVTCHN_HOST, XENWIRE_XENSTORE_PORT);
+	leave(&a);
+}
+
 /* The host's ports come to an end, and then there are none left over. */
 Test(evtchn, ports_run_out)
 {
