@@ -46,6 +46,9 @@ int64_t xen_call_multicall(struct xen_caller *c, const uint64_t arg[5])
 	int error;
 
 	for (uint32_t n = (uint32_t)arg[1]; n > 0; n--, at += sizeof(e)) {
+		/* There may be millions of them, each with much to do. */
+		if (xen_caller_gone(c))
+			return -EINTR;
 		error = xen_copy_in(c, &e, at, sizeof(e));
 		if (error != 0)
 			return error;

@@ -11,6 +11,7 @@
  *
  * One file for each hypercall: call_NAME.c, or call_NAME_PART.c.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,8 @@ struct xen_caller;
 struct xen_access {
 	int (*copy_in)(struct xen_caller *c, void *to, uint64_t from, size_t len);
 	int (*copy_out)(struct xen_caller *c, uint64_t to, const void *from, size_t len);
+	/* Nobody waits for the result any more: calls that may take very long ask, and end early. */
+	bool (*gone)(struct xen_caller *c);
 };
 
 struct xen_caller {
@@ -35,6 +38,11 @@ static inline int xen_copy_in(struct xen_caller *c, void *to, uint64_t from, siz
 static inline int xen_copy_out(struct xen_caller *c, uint64_t to, const void *from, size_t len)
 {
 	return c->xa->copy_out(c, to, from, len);
+}
+
+static inline bool xen_caller_gone(struct xen_caller *c)
+{
+	return c->xa->gone(c);
 }
 
 /* A pointer in one of Xen's structures, as a number (XEN_GUEST_HANDLE, XEN_GUEST_HANDLE_64). */

@@ -9,6 +9,7 @@
 #include <bsd/sys/queue.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@ struct buffer {
 
 struct calls {
 	struct xen_caller ca_caller;
+	int ca_fd; /* the client's connection */
 	unsigned ca_nbuffers;
 	LIST_HEAD(, buffer) ca_buffers; /* those used last come first */
 };
@@ -76,9 +78,18 @@ static int host_copy_out(struct xen_caller *c, uint64_t to, const void *from, si
 											  : -EFAULT;
 }
 
+/* It hung up, or the cell ends and did. */
+static bool host_gone(struct xen_caller *c)
+{
+	struct pollfd p = {.fd = calls_of(c)->ca_fd};
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static const struct xen_access host_access = {
     .copy_in = host_copy_in,
     .copy_out = host_copy_out,
+    .gone = host_gone,
 };
 
 static void drop(struct calls *ca, struct buffer *bu)
@@ -97,6 +108,7 @@ static int call_open(struct xen_client *c, int *fd)
 	if (ca == NULL)
 		return -ENOMEM;
 	ca->ca_caller.xa = &host_access;
+	ca->ca_fd = c->xc_fd;
 	LIST_INIT(&ca->ca_buffers);
 	c->xc_data = ca;
 	return 0;

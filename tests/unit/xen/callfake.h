@@ -17,6 +17,7 @@ struct fake {
 	uint8_t fk_memory[FAKE_BYTES];
 	unsigned fk_reads; /* copies of the first 8 bytes: of a structure that lies there */
 	unsigned fk_refused;
+	unsigned fk_stays; /* the caller is gone when that was asked so often; 0: never */
 };
 
 extern struct fake fake;

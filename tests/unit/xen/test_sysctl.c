@@ -444,6 +444,20 @@ Test(sysctl, multicall_entries_fail_alone)
 	cr_assert_eq((int64_t)e[2].result, -EINVAL);
 }
 
+/* Bug: a client that was gone could keep the cell from ending for hours. */
+Test(sysctl, multicall_ends_with_its_caller)
+{
+	struct multicall_entry *e = fake_at(0);
+
+	fake_reset(0);
+	for (unsigned i = 0; i < 3; i++)
+		e[i] = (struct multicall_entry){.op = __HYPERVISOR_xen_version};
+	fake.fk_stays = 3;
+	cr_assert_eq(fake_call(__HYPERVISOR_multicall, FAKE_BASE, 3), -EINTR);
+	cr_assert_eq(e[1].result, 4 << 16 | 17);
+	cr_assert_eq(e[2].result, 0);
+}
+
 Test(sysctl, watchdogs_are_two)
 {
 	struct sched_watchdog *w = fake_at(0);
