@@ -59,7 +59,7 @@ static int find_client(domid_t domid, struct party *p)
 }
 
 /* Xen's error for one of ours.  A guest whose process cannot undo a mapping must go. */
-static int64_t answer(struct guest *client, int error)
+static int64_t answer(struct guest *mapped, int error)
 {
 	switch (error) {
 	case -ESTALE:
@@ -67,9 +67,9 @@ static int64_t answer(struct guest *client, int error)
 	case -ENOENT:
 		return XENMEM_SHARING_OP_C_HANDLE_INVALID;
 	case -ENOTRECOVERABLE:
-		guest_end_with(client, GUEST_END_ERROR, 125,
+		guest_end_with(mapped, GUEST_END_ERROR, 125,
 		    "%s (domain %u) could not map a page that it shares, nor undo it",
-		    client->g_name, client->g_domid);
+		    mapped->g_name, mapped->g_domid);
 		return -ESRCH;
 	default:
 		return error;
@@ -157,20 +157,22 @@ static int64_t add_physmap(struct party *d, struct xen_mem_sharing_op *mso)
 /*
  * One page of a range.  => inside the world.  Pages that nobody has touched on either side are equal
  * and cost nothing: they stay as they are.
+ * => *whose: what was worked on last
  */
-static int share_same(struct party *d, struct party *cd, uint64_t gfn)
+static int share_same(struct party *d, struct party *cd, uint64_t gfn, struct party **whose)
 {
 	uint64_t sh, ch;
 	int error;
 
 	if (uvm_share_untouched(d->map, gfn) == 1 && uvm_share_untouched(cd->map, gfn) == 1)
 		return 0;
+	*whose = d;
 	error = uvm_share_nominate(d->map, gfn, &sh);
-	if (error == 0)
-		error = uvm_share_nominate(cd->map, gfn, &ch);
-	if (error == 0)
-		error = uvm_share_pages(d->map, gfn, sh, cd->map, gfn, ch);
-	return error;
+	if (error != 0)
+		return error;
+	*whose = cd;
+	error = uvm_share_nominate(cd->map, gfn, &ch);
+	return error != 0 ? error : uvm_share_pages(d->map, gfn, sh, cd->map, gfn, ch);
 }
 
 /* Pages that can't be shared are left out: what ends it is that nothing more would come of it. */
@@ -182,14 +184,15 @@ static bool goes_on(int error)
 
 static int64_t share_range(struct party *d, struct party *cd, uint64_t first, uint64_t last)
 {
+	struct party *whose = cd;
 	int error = 0;
 
 	for (uint64_t gfn = first; goes_on(error) && gfn <= last; gfn++) {
 		uvm_world_enter();
-		error = share_same(d, cd, gfn);
+		error = share_same(d, cd, gfn, &whose);
 		uvm_world_leave();
 	}
-	return goes_on(error) ? 0 : answer(cd->g, error);
+	return goes_on(error) ? 0 : answer(whose->g, error);
 }
 
 static uint64_t last_ram(struct party *p)
