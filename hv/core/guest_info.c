@@ -17,8 +17,10 @@ uint64_t guest_frames(struct guest *g)
 
 	if (map == NULL)
 		return 0;
+	uvm_world_enter();
 	n = map->vm_store->st_ops->so_blocks(map->vm_store);
 	uvm_map_rele(map);
+	uvm_world_leave();
 	return n;
 }
 
