@@ -300,7 +300,7 @@ static void *guest_main(void *arg)
 
 	log_start(g);
 	/* The launch of a guest includes the dialogue; a host program has its answer first. */
-	if (g->g_program && guest_handshake(g, &f) != 0)
+	if (g->g_program && (guest_handshake(g, &f) != 0 || guest_go(g, &f) != 0))
 		guest_end_with(g, GUEST_END_ERROR, 125, "%s", f.text);
 	else
 		guest_serve(g);
@@ -309,6 +309,7 @@ static void *guest_main(void *arg)
 	clean_up(g);
 	guest_bury(g);
 	announce_end(g);
+	guest_leave_store(g);
 	guest_put(g);
 	return NULL;
 }
@@ -455,6 +456,7 @@ static void give_up(struct guest *g, bool has_events)
 	guest_delist(g);
 	/* Somebody may have found it in the list, and wait. */
 	announce_end(g);
+	guest_leave_store(g);
 	guest_put(g);
 }
 
@@ -487,6 +489,10 @@ int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failu
 	/* Its pages can be wired from now on. */
 	if (error == 0 && grant_domain_add(&g->g_grants, g->g_domid, g->g_map) != 0)
 		error = failure_set(f, -ENOMEM, "out of memory for grants");
+	if (error == 0 && guest_wants_store())
+		guest_enter_store(g);
+	if (error == 0)
+		error = guest_go(g, f);
 	/* The list's reference is the one we were born with; the caller gets another. */
 	atomic_fetch_add(&g->g_refs, 1);
 	if (error == 0)

@@ -38,6 +38,10 @@
 #define GUEST_SPECIAL_GFN 0xfc000u
 #define GUEST_SPECIAL_PAGES 0x3000u
 
+/* Where libxl has rings, and so have we: the xenstore's and the console's. */
+#define GUEST_STORE_GFN 0xfeffcu
+#define GUEST_CONSOLE_GFN 0xfefffu
+
 /* A store has this many places for each page of a guest: its own, and frames on loan it replaced.
  */
 #define GUEST_STORE_BANKS 8u
@@ -78,10 +82,10 @@ struct guest {
 	char g_console[WIRE_TEXT_LEN];
 	char g_cmdline[WIRE_CMDLINE_LEN];
 	uint64_t g_ram_pages, g_window_pages; /* s */
-	uint32_t g_vcpus;		      /* s */
-	struct timespec g_born;		      /* s: CLOCK_MONOTONIC */
-	bool g_program;			      /* s: a host program */
-	int g_ended_fd; /* s: eventfd, readable for ever once the guest has ended */
+	uint32_t g_vcpus;	   /* s */
+	struct timespec g_born;	   /* s: CLOCK_MONOTONIC */
+	bool g_program;		   /* s: a host program */
+	int g_ended_fd;		   /* s: eventfd, readable for ever once the guest has ended */
 
 	/* g_mutex */
 	pthread_mutex_t g_mutex;
@@ -110,6 +114,7 @@ struct guest {
 	struct uvm_page *g_shared_info;	 /* wired */
 	struct evtchn_domain g_events;	 /* not of host programs */
 	struct grant_domain g_grants;	 /* likewise */
+	struct xs_guest *g_store;	 /* as what it was entered in the xenstore, or NULL */
 	struct channel_owner g_channels; /* see channel.h */
 	_Atomic uint64_t g_hypercalls;
 	struct xen_domain g_xen; /* not of host programs */
@@ -247,8 +252,24 @@ void guest_end_with(struct guest *g, enum guest_end end, int status, const char 
 /* guest_cannot_map: its process may have done half of a mapping (-ENOTRECOVERABLE): the guest ends. */
 void guest_cannot_map(struct guest *g);
 
-/* guest_handshake: the start-up dialogue of wire.h.  0 or -errno with *f. */
+/*
+ * The start-up dialogue of wire.h.  guest_handshake: up to its last step: its memory is there.
+ * guest_go: the last step: it runs.  0 or -errno with *f.
+ */
 int guest_handshake(struct guest *g, struct failure *f);
+int guest_go(struct guest *g, struct failure *f);
+
+/*
+ * Guests in the cell's xenstore (guest_store.c).
+ *
+ * guest_wants_store: are guests entered in one?
+ * guest_enter_store: make its rings, and enter it.  => between guest_handshake and guest_go; failure
+ * is logged: the guest runs without
+ * guest_leave_store: it has ended.
+ */
+bool guest_wants_store(void);
+void guest_enter_store(struct guest *g);
+void guest_leave_store(struct guest *g);
 
 /* guest_serve: requests and faults until the guest's end. */
 void guest_serve(struct guest *g);

@@ -110,7 +110,6 @@ static int take_ready(struct guest *g, struct failure *f)
 
 int guest_handshake(struct guest *g, struct failure *f)
 {
-	struct wire_start go = {.hdr = {.type = WIRE_START}};
 	struct wire_hello hello;
 	int error;
 
@@ -124,9 +123,14 @@ int guest_handshake(struct guest *g, struct failure *f)
 		error = send_config(g, f);
 	if (error == 0)
 		error = take_ready(g, f);
-	if (error != 0)
-		return error;
-	error = set_timeout(g->g_request, 0);
+	return error;
+}
+
+int guest_go(struct guest *g, struct failure *f)
+{
+	struct wire_start go = {.hdr = {.type = WIRE_START}};
+	int error = set_timeout(g->g_request, 0);
+
 	if (error == 0)
 		error = sock_send(g->g_request, &go, sizeof(go), NULL, 0);
 	if (error != 0)

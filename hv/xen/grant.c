@@ -205,6 +205,20 @@ int grant_frames_get(uint32_t domid, uint64_t first, uint32_t n, struct uvm_aren
 	return error;
 }
 
+int grant_seed(struct grant_domain *gd, uint32_t ref, uint32_t domid, uint32_t gfn)
+{
+	int error = grant_frames_need(gd, 1);
+
+	KASSERT(ref < GRANT_FIRST_REF);
+	if (error != 0)
+		return error;
+	pthread_mutex_lock(&grant_mutex);
+	gd->gd_frames[0]->gf_entries[ref] = (struct grant_entry_v1){
+	    .flags = GTF_permit_access, .domid = (domid_t)domid, .frame = gfn};
+	pthread_mutex_unlock(&grant_mutex);
+	return 0;
+}
+
 int grant_query(uint32_t domid, uint32_t *frames, uint32_t *max_frames)
 {
 	struct grant_domain *gd;

@@ -89,6 +89,12 @@ uint32_t grant_frames_max(uint32_t domid);
 int grant_frames_get(uint32_t domid, uint64_t first, uint32_t n, struct uvm_arena **arenas);
 
 /*
+ * grant_seed: grant a page in the name of a guest, as its toolstack does for the references below
+ * GRANT_FIRST_REF.  => it does not run yet.  0 or -ENOMEM
+ */
+int grant_seed(struct grant_domain *gd, uint32_t ref, uint32_t domid, uint32_t gfn);
+
+/*
  * grant_show_frame: XENMEM_add_to_physmap of a frame of its own table, for a guest.
  * => 0; -EINVAL, -EEXIST: gfn is not free, not in the window area, or there is no such frame;
  *    -ENOMEM; -ENOTRECOVERABLE
