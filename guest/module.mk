@@ -4,7 +4,7 @@
 # freestanding code for one CPU type, so VARIANT changes nothing here.  The library has the channel
 # library in it (hv/chan), as host programs have.
 
-GUESTS := counter checker editor hear pipe probe tell
+GUESTS := counter checker editor hear pipe probe tell vchan
 
 GUEST_B := build/guest$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))
 GUEST_CPPFLAGS := -Iguest/lib -Ihv/abi -Ihv/chan -MMD -MP

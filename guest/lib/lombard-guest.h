@@ -238,4 +238,113 @@ int grant_revoke(uint32_t ref);
 int grant_map(uint16_t domid, uint32_t ref, bool writable, void **page);
 int grant_unmap(void *page);
 
+/*
+ * ---- xenstore: names and values that guests and Xen's tools share, if the cell has one ----
+ *
+ * Relative paths begin at /local/domain/N, N being our domid.  tx is 0, or a transaction's number:
+ * what is done in one is seen by others when it ends, all at once, or not at all.
+ *
+ * Errors of all of them: -XEN_ENOENT: the cell has no xenstore (or no such node); the store's own
+ * (-XEN_EACCES: not for us, -XEN_EINVAL, -XEN_ENOSPC: we have used up our quota, ...); -XEN_E2BIG:
+ * more than 4096 bytes in one packet; -XEN_ETIME: it has not answered within 10 s; -XEN_EIO: it
+ * speaks nonsense.  After the last two it is not asked again.
+ *
+ * xenstore_open: is there one?  The others do it, too.
+ * xenstore_port: its event channel, for event_wait, once it is open: then there may be an event.
+ *
+ * xenstore_read, _directory: the value, or the names of what is below, each with its NUL; a NUL is put
+ * behind it, and *len (may be NULL) is without that.  -XEN_ENOSPC: there is no room.
+ */
+int xenstore_open(void);
+uint32_t xenstore_port(void);
+int xenstore_read(uint32_t tx, const char *path, char *value, size_t room, size_t *len);
+int xenstore_directory(uint32_t tx, const char *path, char *names, size_t room, size_t *len);
+int xenstore_write(uint32_t tx, const char *path, const void *value, size_t len);
+int xenstore_mkdir(uint32_t tx, const char *path);
+int xenstore_rm(uint32_t tx, const char *path);
+
+/*
+ * Permissions: the first is the owner's, with what all others may do; then those of others.
+ * access: 'n' nothing, 'r' read, 'w' write, 'b' both.
+ */
+#define XENSTORE_MAX_PERMS 16u
+struct xenstore_perm {
+	char access;
+	uint16_t domid;
+};
+int xenstore_get_perms(uint32_t tx, const char *path, struct xenstore_perm *perms,
+    unsigned int room, unsigned int *nr);
+int xenstore_set_perms(
+    uint32_t tx, const char *path, const struct xenstore_perm *perms, unsigned int nr);
+
+/*
+ * xenstore_watch: be told of changes at the path and below; the first event comes at once.  The token
+ * is ours, to know the watch by.
+ * xenstore_event: the next event: the path that has changed, and the token; each has room for
+ * XENSTORE_TEXT bytes.  -XEN_ETIME: none came in time; -XEN_ENOSPC: some were lost, for want of room.
+ */
+#define XENSTORE_TEXT 4097u
+int xenstore_watch(const char *path, const char *token);
+int xenstore_unwatch(const char *path, const char *token);
+int xenstore_event(char *path, char *token, uint64_t deadline);
+
+/*
+ * xenstore_begin: start a transaction.  xenstore_end: do it, or (commit false) forget it.
+ * -XEN_EAGAIN: others have changed what it saw: begin again.
+ */
+int xenstore_begin(uint32_t *tx);
+int xenstore_end(uint32_t tx, bool commit);
+
+/*
+ * ---- vchan: streams of bytes, as libxenvchan has them: to a program of the host, or a guest ----
+ *
+ * A server offers one at a path of the xenstore, a client finds it there.  Only what fits into one
+ * page: 1 KiB to the server, 2 KiB from it (-XEN_EOPNOTSUPP for other servers).
+ *
+ * vchan_serve: for this client (0: the host); the path is ours to write, as data/NAME is.
+ * vchan_connect: the path begins with /local/domain/N.  -XEN_ENOENT: nobody serves there
+ * vchan_read, vchan_write: as many bytes as are there, or fit: at once, perhaps 0
+ * vchan_wait: until something may have changed.  -XEN_ETIME
+ * vchan_state: WAITING: no client has come; CLOSED: it has gone (what it wrote can still be read);
+ *	BROKEN: the other side has written nonsense
+ * vchan_close: also of what the other side has closed
+ */
+#define VCHAN_PATH 128u /* with what is put behind it, and a NUL */
+
+enum vchan_state { VCHAN_WAITING, VCHAN_OPEN, VCHAN_CLOSED, VCHAN_BROKEN };
+
+struct vchan_ring {
+	struct ring_shared *shr;
+	char *data;
+	uint32_t size, at; /* at: our index */
+};
+
+struct vchan {
+	bool server, broken;
+	void *page;
+	uint32_t ref, port;
+	struct vchan_ring in, out;
+};
+
+int vchan_serve(struct vchan *v, uint16_t client, const char *path);
+int vchan_connect(struct vchan *v, uint16_t server, const char *path);
+size_t vchan_read(struct vchan *v, void *buf, size_t room);
+size_t vchan_write(struct vchan *v, const void *buf, size_t len);
+int vchan_wait(struct vchan *v, uint64_t deadline);
+enum vchan_state vchan_state(const struct vchan *v);
+void vchan_close(struct vchan *v);
+
+/*
+ * ---- a second console, over the ring that Xen's xenconsoled serves ----
+ *
+ * consring_open: -XEN_ENOENT: the cell has no xenstore, and so no such consoles
+ * consring_port: its event channel: there may be something to read, or room
+ * consring_write: all of it.  -XEN_ETIME: xenconsoled does not take it
+ * consring_read: what is there, perhaps nothing
+ */
+int consring_open(void);
+uint32_t consring_port(void);
+int consring_write(const char *text, size_t len, uint64_t deadline);
+int consring_read(char *buf, size_t room, size_t *len);
+
 #endif

@@ -102,6 +102,15 @@ bool run_find_take(struct run_list *list, uint64_t first, uint64_t *nr);
 int window_take(uint32_t pages, uint32_t align, uint64_t *gfn);
 int window_give(uint64_t gfn);
 
+/* number_text: decimal digits and a NUL, at most 11 bytes; returns the number of digits. */
+size_t number_text(char *s, uint32_t value);
+
+/*
+ * hvm_ring: a page that the hypervisor has for us, mapped, and its port, by the numbers of their
+ * parameters (HVM_PARAM_*).  -XEN_ENOENT: there is none
+ */
+int hvm_ring(unsigned int pfn_index, unsigned int port_index, void **ring, uint32_t *ring_port);
+
 /* event_init: see to it that pending events show.  What makes ports by itself needs no call. */
 int event_init(void);
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What <string.h> and <stdlib.h> would offer.  The string instructions are fast on big blocks. */
 #include "lombard-guest.h"
+#include "start.h"
 
 void *memcpy(void *restrict dst, const void *restrict src, size_t n)
 {
@@ -121,4 +122,16 @@ unsigned long long strtoull(const char *s, char **end, int base)
 	if (end != NULL)
 		*end = (char *)(uintptr_t)s;
 	return value;
+}
+
+size_t number_text(char *s, uint32_t value)
+{
+	size_t n = 1;
+
+	for (uint32_t v = value; v >= 10; v /= 10)
+		n++;
+	s[n] = '\0';
+	for (size_t i = n; i > 0; value /= 10)
+		s[--i] = (char)('0' + value % 10);
+	return n;
 }

@@ -22,6 +22,7 @@ static const struct {
     {tests_benchchan, &nr_tests_benchchan},
     {tests_grant, &nr_tests_grant},
     {tests_share, &nr_tests_share},
+    {tests_xenstore, &nr_tests_xenstore},
 };
 
 static const char *running = "?";
