@@ -7,7 +7,7 @@ BIN_PROGS += lombardd
 lombardd_SRCS := $(wildcard hv/core/*.c) $(UVM_SRCS) hv/pmap/pmap_remote.c hv/pmap/store_memfd.c \
 	$(wildcard hv/xen/*.c) hv/lib/failure.c hv/lib/guestcpu.c hv/lib/host.c \
 	hv/lib/log.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
-lombardd_PKGS := jansson xenstore
+lombardd_PKGS := jansson
 
 PROGS += lombard-vmm
 BIN_PROGS += lombard-vmm

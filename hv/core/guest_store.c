@@ -85,8 +85,12 @@ void guest_enter_store(struct guest *g)
 		describe(g, xg);
 		error = make_rings(g, xg);
 	}
-	if (error == 0)
+	if (error == 0) {
 		error = xenstore_add(xg);
+		/* It may have got so far that something stands there, or will. */
+		if (error != 0)
+			xenstore_remove(xg);
+	}
 	if (error == 0) {
 		show_rings(g, xg);
 		g->g_store = xg;

@@ -13,9 +13,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <poll.h>
@@ -27,7 +26,6 @@
 #define START_TIMEOUT_MS 20000
 #define END_TIMEOUT_MS 2000
 #define POLL_MS 20
-#define ANSWER_TIMEOUT_S 5
 #define RETRY_MS 10000 /* after it has not answered */
 #define DIR_LEN 128
 
@@ -55,7 +53,7 @@ static int wake_fd = -1;
 /* Of the thread, once there is one. */
 static pid_t pid;
 static int pid_fd = -1;
-static struct xs_handle *xs;
+static struct xs_client *xs;
 static int64_t silent_until; /* it did not answer: it is not asked before this */
 
 static int64_t now_ms(void)
@@ -102,11 +100,11 @@ static int make_directory(const char *socket, struct failure *f)
 {
 	xenstore_clear(socket);
 	name_directory(socket, directory);
+	if (strlen(directory) + sizeof("/socket") > sizeof(((struct sockaddr_un *)0)->sun_path))
+		return failure_set(
+		    f, -ENAMETOOLONG, "%s is too long for a socket's path", directory);
 	if (mkdir(directory, 0750) != 0)
 		return failure_sys(f, -errno, "can't make %s", directory);
-	/* For libxenstore, here and in whatever we start. */
-	if (setenv("XENSTORED_RUNDIR", directory, 1) != 0)
-		return failure_sys(f, -errno, "can't set XENSTORED_RUNDIR");
 	return 0;
 }
 
@@ -137,21 +135,11 @@ static void disconnect(void)
 	xs = NULL;
 }
 
-/* Each answer has to come in time. */
 static int connect_store(void)
 {
-	struct timeval tv = {.tv_sec = ANSWER_TIMEOUT_S};
-
 	if (xs != NULL)
 		return 0;
-	if (now_ms() < silent_until)
-		return -EAGAIN;
-	xs = xs_open(0);
-	if (xs == NULL)
-		return -errno;
-	(void)setsockopt(xs_fileno(xs), SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	(void)setsockopt(xs_fileno(xs), SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
-	return 0;
+	return now_ms() < silent_until ? -EAGAIN : xs_open(directory, &xs);
 }
 
 /* Wait for its death, or (wakes) for something to do.  True: it is dead. */
@@ -213,15 +201,30 @@ static bool start_up(void)
 	return true;
 }
 
-static struct job *next_job(void)
+/* All that is to be done now. */
+static void take_jobs(struct jobs *taken)
 {
-	struct job *jb;
-
+	STAILQ_INIT(taken);
 	pthread_mutex_lock(&mutex);
-	jb = STAILQ_FIRST(&jobs);
-	if (jb != NULL)
-		STAILQ_REMOVE_HEAD(&jobs, jb_queue);
+	STAILQ_CONCAT(taken, &jobs);
 	pthread_mutex_unlock(&mutex);
+}
+
+/* These first, when it is tried again. */
+static void put_back(struct jobs *kept)
+{
+	pthread_mutex_lock(&mutex);
+	STAILQ_CONCAT(kept, &jobs);
+	STAILQ_CONCAT(&jobs, kept);
+	pthread_mutex_unlock(&mutex);
+}
+
+static struct job *first_job(struct jobs *from)
+{
+	struct job *jb = STAILQ_FIRST(from);
+
+	if (jb != NULL)
+		STAILQ_REMOVE_HEAD(from, jb_queue);
 	return jb;
 }
 
@@ -239,13 +242,6 @@ static void conclude(struct job *jb, int error)
 	pthread_mutex_unlock(&mutex);
 }
 
-static void put_back(struct job *jb)
-{
-	pthread_mutex_lock(&mutex);
-	STAILQ_INSERT_HEAD(&jobs, jb, jb_queue);
-	pthread_mutex_unlock(&mutex);
-}
-
 static int do_job(struct job *jb)
 {
 	int error = connect_store();
@@ -255,8 +251,8 @@ static int do_job(struct job *jb)
 				      : xs_remove_guest(xs, &jb->jb_guest);
 	if (error == 0)
 		return 0;
-	/* Nobody knows what this connection has still to say. */
-	disconnect();
+	if (xs != NULL && xs_lost(xs))
+		disconnect();
 	if (error == -EAGAIN && now_ms() >= silent_until) {
 		log_warn("xenstored does not answer");
 		silent_until = now_ms() + RETRY_MS;
@@ -264,25 +260,34 @@ static int do_job(struct job *jb)
 	return error;
 }
 
+static void log_failure(const struct job *jb, int error)
+{
+	log_warn("xenstore: %s (domain %u) could not be %s: %s", jb->jb_guest.xg_name,
+	    jb->jb_guest.xg_domid, jb->jb_waited ? "entered" : "removed", strerrordesc_np(-error));
+}
+
 /* All there is to do.  True: what could not be removed has to be tried again. */
 static bool do_jobs(void)
 {
+	struct jobs todo, kept = STAILQ_HEAD_INITIALIZER(kept);
 	struct job *jb;
+	bool again;
 	int error;
 
-	while ((jb = next_job()) != NULL) {
+	take_jobs(&todo);
+	while ((jb = first_job(&todo)) != NULL) {
 		error = do_job(jb);
 		if (error == -EAGAIN && !jb->jb_waited) {
-			put_back(jb);
-			return true;
+			STAILQ_INSERT_TAIL(&kept, jb, jb_queue);
+			continue;
 		}
 		if (error != 0)
-			log_warn("xenstore: %s (domain %u) could not be %s: %s",
-			    jb->jb_guest.xg_name, jb->jb_guest.xg_domid,
-			    jb->jb_waited ? "entered" : "removed", strerrordesc_np(-error));
+			log_failure(jb, error);
 		conclude(jb, error);
 	}
-	return false;
+	again = !STAILQ_EMPTY(&kept);
+	put_back(&kept);
+	return again;
 }
 
 static bool closing_p(void)
@@ -324,10 +329,12 @@ static void end_process(void)
 /* Nobody will do what is left, nor anything that comes later. */
 static void refuse_jobs(void)
 {
+	struct jobs left;
 	struct job *jb;
 
 	set_state(XENSTORE_ENDED);
-	while ((jb = next_job()) != NULL)
+	take_jobs(&left);
+	while ((jb = first_job(&left)) != NULL)
 		conclude(jb, -ECONNREFUSED);
 }
 

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "uvm/uvm_page.h"
@@ -23,22 +22,24 @@ enum access {
 };
 
 struct writer {
-	struct xs_handle *xs;
-	xs_transaction_t t;
+	struct xs_client *xs;
+	uint32_t tx;
 	uint32_t domid;
 	int error; /* the first */
 };
 
-static void set_access(struct writer *w, const char *path, enum access access)
+static int set_access(struct writer *w, const char *path, enum access access)
 {
-	struct xs_permissions perms[2] = {
-	    {.id = access == THE_GUESTS ? w->domid : 0, .perms = XS_PERM_NONE},
-	    {.id = w->domid, .perms = XS_PERM_READ},
-	};
-
-	if (access != INHERITED &&
-	    !xs_set_permissions(w->xs, w->t, path, perms, access == READABLE ? 2 : 1))
-		w->error = -errno;
+	switch (access) {
+	case HOST_ONLY:
+		return xs_set_perms(w->xs, w->tx, path, 0, 0);
+	case READABLE:
+		return xs_set_perms(w->xs, w->tx, path, 0, w->domid);
+	case THE_GUESTS:
+		return xs_set_perms(w->xs, w->tx, path, w->domid, w->domid);
+	default:
+		return 0;
+	}
 }
 
 static void put(struct writer *w, const char *path, enum access access, const char *fmt, ...)
@@ -53,10 +54,10 @@ static void put(struct writer *w, const char *path, enum access access, const ch
 	va_start(ap, fmt);
 	vsnprintf(value, sizeof(value), fmt, ap);
 	va_end(ap);
-	if (w->error == 0 && !xs_write(w->xs, w->t, path, value, (unsigned)strlen(value)))
-		w->error = -errno;
 	if (w->error == 0)
-		set_access(w, path, access);
+		w->error = xs_write(w->xs, w->tx, path, value);
+	if (w->error == 0)
+		w->error = set_access(w, path, access);
 }
 
 /* As PATH/NAME. */
@@ -76,24 +77,31 @@ static void put_in(
 	put(w, path, access, "%s", value);
 }
 
+static int try_once(
+    struct writer *w, void (*fill)(struct writer *w, const void *arg), const void *arg)
+{
+	int error;
+
+	w->error = xs_begin(w->xs, &w->tx);
+	if (w->error != 0)
+		return w->error;
+	fill(w, arg);
+	if (xs_lost(w->xs))
+		return w->error;
+	error = xs_end(w->xs, w->tx, w->error == 0);
+	return w->error != 0 ? w->error : error;
+}
+
 /* Do it in one transaction.  Others may write at the same time: then it is done again. */
-static int in_transaction(struct xs_handle *xs, uint32_t domid,
+static int in_transaction(struct xs_client *xs, uint32_t domid,
     void (*fill)(struct writer *w, const void *arg), const void *arg)
 {
 	struct writer w = {.xs = xs, .domid = domid};
+	int error = -EBUSY;
 
-	for (unsigned i = 0; i < TRIES; i++) {
-		w.error = 0;
-		w.t = xs_transaction_start(xs);
-		if (w.t == XBT_NULL)
-			return -errno;
-		fill(&w, arg);
-		if (xs_transaction_end(xs, w.t, w.error != 0))
-			return w.error;
-		if (w.error != 0 || errno != EAGAIN)
-			return w.error != 0 ? w.error : -errno;
-	}
-	return -EBUSY;
+	for (unsigned i = 0; error == -EBUSY && i < TRIES; i++)
+		error = try_once(&w, fill, arg);
+	return error;
 }
 
 static void fill_host(struct writer *w, const void *arg)
@@ -104,7 +112,7 @@ static void fill_host(struct writer *w, const void *arg)
 	put(w, "/local/pool/0/name", INHERITED, "Pool-0");
 }
 
-int xs_enter_host(struct xs_handle *xs)
+int xs_enter_host(struct xs_client *xs)
 {
 	return in_transaction(xs, 0, fill_host, NULL);
 }
@@ -198,36 +206,33 @@ static void fill_guest(struct writer *w, const void *arg)
 	put_in(w, p.libxl, "type", INHERITED, "pvh");
 }
 
-int xs_enter_guest(struct xs_handle *xs, const struct xs_guest *xg)
+int xs_enter_guest(struct xs_client *xs, const struct xs_guest *xg)
 {
 	int error = in_transaction(xs, xg->xg_domid, fill_guest, xg);
 
-	if (error == 0 &&
-	    !xs_introduce_domain(xs, xg->xg_domid, xg->xg_store_gfn, xg->xg_store_port)) {
-		error = -errno;
+	if (error != 0)
+		return error;
+	error = xs_introduce(xs, xg->xg_domid, xg->xg_store_gfn, xg->xg_store_port);
+	if (error != 0 && !xs_lost(xs))
 		(void)xs_remove_guest(xs, xg);
-	}
 	return error;
 }
 
-/* What is gone already need not be removed. */
-static void drop(struct writer *w, const char *path)
-{
-	if (w->error == 0 && !xs_rm(w->xs, w->t, path) && errno != ENOENT)
-		w->error = -errno;
-}
-
-static void drop_guest(struct writer *w, const void *arg)
+/*
+ * Each by itself, and what is gone already need not be removed.  A transaction would fail (ENOMEM)
+ * when xenstored notices in the middle that the domain has died, whose nodes it counts.
+ */
+int xs_remove_guest(struct xs_client *xs, const struct xs_guest *xg)
 {
 	struct paths p;
+	const char *const all[] = {p.dom, p.vm, p.libxl};
+	int error = 0, e;
 
-	name_paths(arg, &p);
-	drop(w, p.dom);
-	drop(w, p.vm);
-	drop(w, p.libxl);
-}
-
-int xs_remove_guest(struct xs_handle *xs, const struct xs_guest *xg)
-{
-	return in_transaction(xs, xg->xg_domid, drop_guest, xg);
+	name_paths(xg, &p);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !xs_lost(xs); i++) {
+		e = xs_rm(xs, 0, all[i]);
+		if (e != 0 && e != -ENOENT)
+			error = e;
+	}
+	return error;
 }

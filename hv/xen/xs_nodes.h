@@ -7,7 +7,8 @@
  */
 #include <stdint.h>
 #include <xen/xen.h>
-#include <xenstore.h>
+
+#include "xen/xs_client.h"
 
 #define XS_NAME_LEN 32
 
@@ -23,14 +24,14 @@ struct xs_guest {
 };
 
 /*
- * All: 0 or -errno; after -EAGAIN and other errors of a connection it cannot be used any more.
+ * All: 0 or -errno, as xs_client.h has it.
  *
  * xs_enter_host: domain 0, as xen-init-dom0 does it.
  * xs_enter_guest: its nodes, all or none, then xenstored binds to its page and port.
  * xs_remove_guest: its nodes.  => it may never have been entered
  */
-int xs_enter_host(struct xs_handle *xs);
-int xs_enter_guest(struct xs_handle *xs, const struct xs_guest *xg);
-int xs_remove_guest(struct xs_handle *xs, const struct xs_guest *xg);
+int xs_enter_host(struct xs_client *xs);
+int xs_enter_guest(struct xs_client *xs, const struct xs_guest *xg);
+int xs_remove_guest(struct xs_client *xs, const struct xs_guest *xg);
 
 #endif

@@ -1,0 +1,357 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A cell with Debian's xenstored: what guests, Xen's tools and the host share in it; streams
+# (libxenvchan) and consoles between guests and programs of the host.
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+limit=120
+vchan=$guests/vchan.elf
+prober=$bin/host/xenprobe
+
+need_tools() {
+	local dirs=(/usr/lib/xen-[0-9]*/bin)
+	[ -d "${dirs[0]}" ] || skip "Xen's tools are not here (xen-utils-4.17)"
+	command -v xenstore-read >/dev/null || skip "xenstore-utils is not here"
+}
+
+# store_cell: a cell of this test's own, with a store; store_end: it ends well.
+store_cell() {
+	need_tools
+	mkdir -p "$work/$test_name"
+	export LOMBARD_SOCKET=$work/$test_name/cell.sock LOMBARD_TEST=$work/$test_name
+	cell_log=$LOMBARD_SOCKET.log
+	expect 0 lombard start --xenstore
+	says "a cell is running at $LOMBARD_SOCKET, pid " "$out"
+	cell_pid=${out##* }
+	store_pid=$(<"$LOMBARD_SOCKET.xenstore/pid")
+}
+
+store_end() {
+	closed_soon
+	expect 0 lombard shutdown
+	until_true 10 gone "$cell_pid" || fail "the cell does not end: $(<"$cell_log")"
+	until_true 5 gone "$store_pid" || fail "xenstored is left"
+	[ ! -e "$LOMBARD_SOCKET.xenstore" ] || fail "files are left: $(echo "$LOMBARD_SOCKET.xenstore"/*)"
+	cp "$cell_log" "$host_logs/$test_name.cell"
+	[ -z "$(complaints)" ] || fail "$(complaints)"
+}
+
+closed_now() { (closed) >/dev/null 2>&1; }
+closed_soon() { until_true 10 closed_now || closed; }
+
+xs() { lombard xen "xenstore-$1" "${@:2}"; }
+
+# reads PATH VALUE: that is what stands there.
+reads() {
+	expect 0 xs read "$1"
+	equal "$1" "$out" "$2"
+}
+
+no_node() { ! xs exists "$1" >/dev/null 2>&1; }
+node() { xs exists "$1" >/dev/null 2>&1; }
+
+# row_of PATTERN TEXT: the first line like this.
+row_of() {
+	local row
+	while read -r row; do
+		# shellcheck disable=SC2053
+		if [[ $row == $1 ]]; then
+			say "$row"
+			return
+		fi
+	done <<<"$2"
+}
+
+# ---- the cell and its store ----
+
+test_start() {
+	local directory
+	store_cell
+	directory=$LOMBARD_SOCKET.xenstore
+	expect 0 lombard env
+	says "export XENSTORED_RUNDIR='$directory'" "$out"
+	reads /local/domain/0/name Domain-0
+	reads /local/domain/0/domid 0
+	reads /local/pool/0/name Pool-0
+	# What is relative is domain 0's own.
+	expect 0 xs write a/b "some text"
+	reads /local/domain/0/a/b "some text"
+	expect 0 xs ls -fp /local/domain/0/a
+	says '/local/domain/0/a/b = "some text"   (n0)' "$out"
+	expect 1 xs read /no/such
+	# Once is enough; and a client may ask for it again.
+	expect 0 lombard start --xenstore
+	says "already, pid $cell_pid" "$out"
+	expect 0 lombard start
+	store_end
+}
+
+# A cell without one says so, and does not get one later.
+test_none() {
+	need_tools
+	expect 1 lombard start --xenstore
+	says "runs without a xenstore" "$err"
+	expect 0 lombard env
+	[[ $out != *XENSTORED_RUNDIR* ]] || fail "there is none to point to: $out"
+	run_probe 0 store-none
+	says "probe: store-none: ok" "$out"
+	expect 2 "$bin/lombardd" --socket "$work/none.sock" --xenstore --exit-when-idle
+	says "never idle" "$err"
+}
+
+# What can't be started leaves no cell.
+test_no_xenstored() {
+	mkdir -p "$work/$test_name/bin"
+	export LOMBARD_SOCKET=$work/$test_name/cell.sock
+	printf '#!/bin/sh\nexit 9\n' >"$work/$test_name/bin/xenstored"
+	chmod +x "$work/$test_name/bin/xenstored"
+	expect 1 env LOMBARD_XEN_LIBS=/nonexistent "$bin/lombard" start --xenstore
+	says "no xenstore: " "$err"
+	says "ended with status 1" "$err"
+	expect 1 lombard list
+	[ ! -e "$LOMBARD_SOCKET.xenstore" ] || fail "its directory is left"
+}
+
+test_stock_test() {
+	local n=0 row
+	store_cell
+	expect 0 lombard xen test-xenstore
+	while read -r row; do
+		[[ ! $row =~ :\ [0-9]+\ ns$ ]] || n=$((n + 1))
+	done <<<"$out"
+	equal "timings" "$n" 12
+	store_end
+}
+
+# It is killed: the cell and its guests go on, tools say what is the matter, new guests have none.
+test_killed() {
+	store_cell
+	launch before store-dead
+	await "$console" "probe: writing"
+	kill -KILL "$store_pid"
+	until_true 5 has_line "$cell_log" "*the cell's xenstored was killed by signal 9*" || fail "nothing is logged"
+	expect 1 xs read /local/domain/0/name
+	says "the cell's xenstored was killed by signal 9" "$err"
+	expect 1 lombard xen xl list
+	says "the cell's xenstored was killed by signal 9" "$err"
+	expect 1 lombard start --xenstore
+	says "killed by signal 9" "$err"
+	run_probe 0 hello
+	run_probe 0 store-none
+	await_end before 0
+	await "$console" "probe: store-dead: ok"
+	store_end
+}
+
+# It hangs: guests are launched and end, a little later; when it goes on it learns of their ends.
+test_hangs() {
+	store_cell
+	launch before spin
+	local first=$domid
+	kill -STOP "$store_pid"
+	expect 0 lombard stop before
+	launch during store-none
+	await_end during 0
+	has_line "$cell_log" "*xenstored does not answer*" || fail "nothing is logged"
+	kill -CONT "$store_pid"
+	until_true 30 no_node "/local/domain/$first" || fail "the nodes of an ended guest stay"
+	launch after store-own name=after
+	await_end after 0
+	store_end
+}
+
+# The cell is killed: its store goes with it, and the next cell starts as if nothing had been.
+test_cell_killed() {
+	store_cell
+	launch guest spin
+	kill -KILL "$cell_pid"
+	until_true 5 gone "$store_pid" || fail "xenstored outlives its cell"
+	until_true 5 no_leftovers "$LOMBARD_TEST" || fail "left: $(leftovers "$LOMBARD_TEST")"
+	expect 0 lombard start
+	[ ! -e "$LOMBARD_SOCKET.xenstore" ] || fail "the old cell's directory is left"
+	expect 0 lombard shutdown
+	store_cell
+	expect 1 xs read /local/domain/1/name
+	store_end
+}
+
+# ---- guests in it ----
+
+probe_passes() {
+	expect 0 lombard run -n "${2:-probe}" -m 8M "$probe" "$@"
+	says "probe: $1: ok" "$out"
+}
+
+test_guest() {
+	store_cell
+	expect 0 lombard run -n me -m 8M "$probe" store-own name=me
+	says "probe: store-own: ok" "$out"
+	probe_passes store-nodes
+	probe_passes store-big
+	probe_passes store-transactions
+	probe_passes store-watches
+	sound
+	store_end
+}
+
+# The nodes that tools look for, with libxl's permissions; gone with the guest.
+test_nodes() {
+	local n uuid
+	store_cell
+	launch shown spin
+	n=/local/domain/$domid
+	reads "$n/name" shown
+	reads "$n/domid" "$domid"
+	reads "$n/memory/static-max" 8192
+	reads "$n/memory/target" 8192
+	reads "$n/console/type" xenconsoled
+	reads "$n/cpu/0/availability" online
+	expect 0 xs read "$n/vm"
+	uuid=$out
+	reads "$uuid/name" shown
+	expect 0 xs ls -fp "$n"
+	says "$n/name = \"shown\"   (n0,r$domid)" "$out"
+	says "$n/control/shutdown = \"\"   (n$domid)" "$out"
+	says "$n/control = \"\"   (n0,r$domid)" "$out"
+	says "$n/data = \"\"   (n$domid)" "$out"
+	expect 0 lombard stop shown
+	until_true 10 no_node "$n" || fail "the guest's nodes stay"
+	until_true 10 no_node "$uuid" || fail "$uuid stays"
+	no_node "/libxl/$domid" || fail "libxl's node stays"
+	store_end
+}
+
+# watch WHAT N: in the background, until N events have come.
+watch() {
+	"$bin/lombard" xen xenstore-watch -n "$2" "$1" >"$work/watch" 2>&1 </dev/null &
+	watch_pid=$!
+	await "$work/watch" "$1"
+}
+
+# Whoever watches is told of guests that come, and of those that go, however they go.
+test_watches() {
+	local how
+	store_cell
+	watch @introduceDomain 2
+	launch one spin
+	until_true 10 gone "$watch_pid" || fail "nobody was introduced: $(<"$work/watch")"
+	expect 0 lombard stop one
+	for how in stop kill end; do
+		launch "$how" sleep ms=$((600 * scale))
+		watch @releaseDomain 2
+		[ "$how" != stop ] || expect 0 lombard stop stop
+		[ "$how" != kill ] || kill -KILL "$vmm_pid"
+		until_true 10 gone "$watch_pid" || fail "nobody was released by $how: $(<"$work/watch")"
+		until_true 10 no_node "/local/domain/$domid" || fail "nodes are left after $how"
+	done
+	store_end
+}
+
+# Two guests and the host read what the others write.
+test_shared() {
+	local one
+	store_cell
+	launch one store-meet set=data/mine to=first wait=data/go until=now
+	one=$domid
+	await "$console" "probe: waiting"
+	launch two store-meet set=data/mine to=second "wait=/local/domain/$one/data/mine" until=done
+	await "$console" "probe: waiting"
+	reads "/local/domain/$one/data/mine" first
+	reads "/local/domain/$domid/data/mine" second
+	expect 0 xs write "/local/domain/$one/data/mine" done
+	await_end two 0
+	await "$console" "probe: /local/domain/$one/data/mine is done"
+	expect 0 xs write "/local/domain/$one/data/go" now
+	await_end one 0
+	store_end
+}
+
+# Killed while they speak to it, by many at once: the store serves the others.
+test_killed_guests() {
+	local n name pids=()
+	store_cell
+	launch witness store-spin
+	for ((n = 0; n < 8; n++)); do
+		for name in a b c; do
+			launch "$name" store-spin
+			await "$console" "probe: spinning"
+			pids+=("$vmm_pid")
+		done
+		kill -KILL "${pids[@]}"
+		pids=()
+		for name in a b c; do
+			await_end "$name" 126
+		done
+	done
+	expect 0 xs list /local/domain
+	until_true 10 only_witness || fail "nodes are left: $(xs ls -fp /local/domain; cat "$cell_log")"
+	probe_passes store-transactions
+	expect 0 lombard stop witness
+	store_end
+}
+
+only_witness() { [ "$(xs list /local/domain)" = $'0\n1' ]; }
+
+# Whoever ends with something mapped, or a guest that is not known to it: only its own loss.
+test_without_store_speed() {
+	store_cell
+	local n start took
+	start=$(now_ms)
+	for ((n = 0; n < 10; n++)); do
+		expect 0 lombard run -m 8M "$probe" hello
+	done
+	took=$(($(now_ms) - start))
+	say "10 launches took $took ms"
+	[ "$took" -lt $((10 * 1000 * scale)) ] || fail "10 launches took $took ms"
+	store_end
+}
+
+# ---- xl and its relatives ----
+
+test_xl() {
+	local w row
+	store_cell
+	launch busy spin
+	expect 0 lombard xen xl list
+	read -r -a w <<<"$(row_of 'busy *' "$out")"
+	equal "its number" "${w[1]}" "$domid"
+	expect 0 lombard xen xl domid busy
+	equal "xl domid" "$out" "$domid"
+	expect 0 lombard xen xl vcpu-list busy
+	says "busy " "$out"
+	expect 0 lombard xen xl sharing
+	says "busy " "$out"
+	expect 0 lombard xen xl dmesg
+	says "busy (domain $domid) started" "$out"
+	expect 0 lombard xen xentop -b -i 1
+	row=$(row_of 'busy *' "$out")
+	says " 8192 " "$row"
+	expect 0 lombard xen xl pause busy
+	expect 0 lombard xen xl list
+	read -r -a w <<<"$(row_of 'busy *' "$out")"
+	equal "its state" "${w[4]}" --p---
+	expect 0 lombard xen xl unpause busy
+	expect 0 lombard xen xl rename busy other
+	expect 0 lombard xen xl domid other
+	expect 0 lombard xen xl destroy other
+	until_true 10 no_guests || fail "it lives"
+	expect 0 lombard xen xl list
+	equal "its row" "$(row_of '*busy*' "$out")$(row_of '*other*' "$out")" ""
+	until_true 10 no_node "/local/domain/$domid" || fail "nodes are left"
+	store_end
+}
+
+# The store's and the console's ports, as tools see them.
+test_ports() {
+	store_cell
+	launch shown spin
+	expect 0 lombard xen lsevtchn "$domid"
+	says "1: VCPU 0: Interdomain (Connected) - Remote Domain 0, Port " "$out"
+	says "2: VCPU 0: Interdomain (Waiting connection) - Remote Domain 0" "$out"
+	expect 0 lombard stop shown
+	store_end
+}
+
+host_tests start none no_xenstored stock_test killed hangs cell_killed guest nodes watches shared \
+	killed_guests without_store_speed xl ports
