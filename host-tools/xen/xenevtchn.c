@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "active.h"
@@ -22,7 +24,10 @@ struct xenevtchn_handle {
 	struct active eh_active;
 	struct link eh_link;
 	int eh_events;
+	bool eh_told; /* that the cell has ended */
 };
+
+#define TOLD_PAUSE_NS 10000000L
 
 /* Both have to live on in the next program for ports to stay bound. */
 static int keep_over_exec(const xenevtchn_handle *xce)
@@ -136,6 +141,20 @@ int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
 }
 
 /* Waits, unless the program has made the descriptor non-blocking. */
+/*
+ * The descriptor of a lost handle stays readable.  Programs that do not look at the error (Xen's
+ * vchan-socket-proxy is one) come again for ever: not as fast as they can.
+ */
+static void tell_lost(xenevtchn_handle *xce)
+{
+	const struct timespec pause = {.tv_nsec = TOLD_PAUSE_NS};
+
+	if (xce->eh_told)
+		nanosleep(&pause, NULL);
+	xce->eh_told = true;
+	errno = EPIPE;
+}
+
 xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 {
 	uint32_t port;
@@ -144,7 +163,7 @@ xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 	if (n == sizeof(port))
 		return (int)port;
 	if (n >= 0 || errno == ECONNRESET)
-		errno = EPIPE;
+		tell_lost(xce);
 	return -1;
 }
 

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <time.h>
 #include <xentoolcore.h>
 
 #include "xenlib.h"
@@ -112,6 +113,8 @@ XenTest(evtchn, restricting_fails)
 
 XenTest(evtchn, lost_connection)
 {
+	struct timespec before, after;
+
 	open_one(0);
 	cr_assert_gt(xenevtchn_bind_unbound_port(h, 1), 0);
 	fake_hang_up();
@@ -122,6 +125,12 @@ XenTest(evtchn, lost_connection)
 	FAILS(xenevtchn_unbind(h, 2), EPIPE);
 	FAILS(xenevtchn_pending(h), EPIPE);
 	FAILS(xenevtchn_unmask(h, 2), EPIPE);
+	/* Regression: vchan-socket-proxy asked again and again, and kept a processor busy. */
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	FAILS(xenevtchn_pending(h), EPIPE);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	cr_assert_geq(
+	    (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec, 10000000);
 	cr_assert(readable()); /* who polls wakes up */
 	xenevtchn_close(h);
 }
