@@ -1,25 +1,43 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <grp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli.h"
 #include "client.h"
 #include "launch.h"
 
 struct start_options {
+	const char *group; /* or NULL */
+	gid_t gid;	   /* its */
 	bool xenstore;
 };
 
 static const char what[] = "greet the cell";
 
+static void take_group(struct start_options *o, const char *name, const struct argp_state *state)
+{
+	const struct group *gr = getgrnam(name);
+
+	if (!gr) {
+		argp_error(state, "there is no group named %s", name);
+		return;
+	}
+	o->group = name;
+	o->gid = gr->gr_gid;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct start_options *o = state->input;
 
-	(void)arg;
 	switch (key) {
+	case 'g':
+		take_group(o, arg, state);
+		return 0;
 	case 'x':
 		o->xenstore = true;
 		return 0;
@@ -29,6 +47,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
+    {"group", 'g', "GROUP", 0, "Let the members of this group use the cell, too", 0},
     {"xenstore", 'x', NULL, 0,
 	"Run Xen's xenstored for the cell: guests and Xen's tools share one store", 0},
     {0},
@@ -39,7 +58,7 @@ static const struct argp argp = {
     .parser = parse,
     .doc = "Start a cell in the background, and wait until it answers.\vIt runs until `lombard "
 	   "shutdown`.  One that runs already is left alone, and counts as success, unless it has "
-	   "no xenstore and should have one.",
+	   "no xenstore and should have one, or belongs to another group than it should.",
 };
 
 /* Both after a start and when there was one already. */
@@ -98,6 +117,19 @@ static int check_store(struct client *c, const char *socket)
 	return status;
 }
 
+/* Is the running cell the group's that it should be? */
+static int check_group(const char *socket, const struct start_options *o)
+{
+	struct stat st;
+
+	if (!o->group || (stat(socket, &st) == 0 && st.st_gid == o->gid))
+		return CLI_OK;
+	cli_error("the cell at %s does not belong to the group %s: end it with `lombard shutdown`, "
+		  "and start it again",
+	    socket, o->group);
+	return CLI_FAILED;
+}
+
 /* A new cell, which goes again when its store does not come up. */
 static int start(const struct cli *cli, struct client *c, const struct start_options *o)
 {
@@ -106,7 +138,7 @@ static int start(const struct cli *cli, struct client *c, const struct start_opt
 	int status;
 	long pid;
 
-	if (launch_cell(c, socket, o->xenstore ? LAUNCH_XENSTORE : LAUNCH_PLAIN, &pid))
+	if (launch_cell(c, socket, o->xenstore ? LAUNCH_XENSTORE : LAUNCH_PLAIN, o->group, &pid))
 		return CLI_FAILED;
 	if (o->xenstore && check_store(c, socket) != CLI_OK) {
 		if (client_call(c, "end the cell", json_pack("{s:s}", "op", "shutdown"), &answer) ==
@@ -135,6 +167,8 @@ int cmd_start(struct cli *cli, int argc, char **argv)
 		return CLI_FAILED;
 	}
 	status = greet_running(cli, &c);
+	if (status == CLI_OK)
+		status = check_group(cli->socket, &o);
 	if (status == CLI_OK && o.xenstore)
 		status = check_store(&c, cli->socket);
 	client_close(&c);

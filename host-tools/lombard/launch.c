@@ -23,7 +23,8 @@
 
 struct launch {
 	const char *path; /* as the user gave it */
-	char *socket;	  /* the same, absolute: lombardd runs in another directory */
+	const char *group;
+	char *socket; /* the same, absolute: lombardd runs in another directory */
 	char *log_path;
 	char *program;
 	int log;
@@ -106,22 +107,26 @@ static int prepare(struct launch *l)
 /* In the child.  Its own session: the terminal's Ctrl-C is for us, and its hang-up too. */
 static void __attribute__((noreturn)) become_daemon(const struct launch *l, enum launch_flags flags)
 {
-	char option[] = "--socket", idle[] = "--exit-when-idle", xenstore[] = "--xenstore";
-	char *argv[5] = {l->program, option, l->socket};
+	const char *argv[8] = {l->program, "--socket", l->socket};
+	unsigned argc = 3;
 	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
 	if (flags == LAUNCH_UNTIL_IDLE)
-		argv[3] = idle;
+		argv[argc++] = "--exit-when-idle";
 	else if (flags == LAUNCH_XENSTORE)
-		argv[3] = xenstore;
+		argv[argc++] = "--xenstore";
+	if (l->group) {
+		argv[argc++] = "--group";
+		argv[argc++] = l->group;
+	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
 	if (null < 0 || dup2(null, 0) < 0 || dup2(l->log, 1) < 0 || dup2(l->log, 2) < 0 ||
 	    close_range(3, ~0U, 0) < 0 || chdir("/") < 0)
 		_exit(127);
-	execvp(l->program, argv);
+	execvp(l->program, (char *const *)argv);
 	dprintf(2, "cannot execute %s: %s; set LOMBARDD to the program's path\n", l->program,
 	    strerror(errno));
 	_exit(127);
@@ -249,9 +254,10 @@ static int start_and_wait(struct launch *l, struct client *c, enum launch_flags 
 	return err;
 }
 
-int launch_cell(struct client *c, const char *path, enum launch_flags flags, long *pid)
+int launch_cell(
+    struct client *c, const char *path, enum launch_flags flags, const char *group, long *pid)
 {
-	struct launch l = {.path = path, .log = -1};
+	struct launch l = {.path = path, .group = group, .log = -1};
 	int err;
 
 	err = prepare(&l);
@@ -271,7 +277,7 @@ int launch_or_open(struct client *c, const char *path)
 	long pid;
 
 	if (err == -ENOENT || err == -ECONNREFUSED)
-		return launch_cell(c, path, LAUNCH_UNTIL_IDLE, &pid);
+		return launch_cell(c, path, LAUNCH_UNTIL_IDLE, NULL, &pid);
 	if (err)
 		client_explain_open(path, err);
 	return err;

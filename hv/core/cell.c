@@ -25,6 +25,7 @@ struct console {
 
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static int end_fd = -1, lock_fd = -1;
+static gid_t group_of_clients;
 static char lock_path[sizeof(address.sun_path) + 8];
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static SLIST_HEAD(, console) consoles = SLIST_HEAD_INITIALIZER(consoles);
@@ -46,6 +47,11 @@ void cell_end(void)
 
 	if (write(end_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		perror("lombardd: can't end the cell");
+}
+
+int cell_give(const char *path)
+{
+	return chown(path, (uid_t)-1, group_of_clients) != 0 ? -errno : 0;
 }
 
 /* The directory part of the socket's path, with its slash, or "". */
@@ -102,6 +108,9 @@ static int listen_there(int *listener, struct failure *f)
 	old = umask(0117);
 	error = bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ? -errno : 0;
 	umask(old);
+	/* Nobody can connect before we listen. */
+	if (error == 0)
+		error = cell_give(address.sun_path);
 	if (error == 0 && listen(fd, 128) != 0)
 		error = -errno;
 	if (error != 0) {
@@ -112,21 +121,45 @@ static int listen_there(int *listener, struct failure *f)
 	return 0;
 }
 
-int cell_open(const char *path, int *listener, struct failure *f)
+/* The socket's directory, if it is not there yet. */
+static int make_directory(struct failure *f)
 {
 	char dir[sizeof(address.sun_path)];
+	int error = 0;
+
+	if (directory(dir, sizeof(dir)) == 0)
+		return 0;
+	if (mkdir(dir, 0750) != 0)
+		return errno == EEXIST ? 0 : failure_sys(f, -errno, "can't make %s", dir);
+	error = cell_give(dir);
+	if (error != 0) {
+		rmdir(dir);
+		return failure_sys(f, error, "can't give %s to the cell's group", dir);
+	}
+	return 0;
+}
+
+int cell_open(const char *path, gid_t group, int *listener, struct failure *f)
+{
 	int error;
 
+	group_of_clients = group;
 	if (strlen(path) + sizeof(".lock") > sizeof(address.sun_path))
 		return failure_set(f, -ENAMETOOLONG, "the socket's path is too long: %s", path);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	if (directory(dir, sizeof(dir)) > 0 && mkdir(dir, 0750) != 0 && errno != EEXIST)
-		return failure_sys(f, -errno, "can't make %s", dir);
+	error = make_directory(f);
+	if (error != 0)
+		return error;
 	end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (end_fd < 0)
 		return failure_sys(f, -errno, "can't make an eventfd");
 	error = take_lock(f);
-	return error != 0 ? error : listen_there(listener, f);
+	if (error != 0)
+		return error;
+	error = listen_there(listener, f);
+	if (error != 0)
+		cell_close();
+	return error;
 }
 
 void cell_close(void)
@@ -163,6 +196,8 @@ int cell_console(const char *name, char *path, size_t len, int *fd, struct failu
 		return failure_sys(f, -errno, "can't make the console file %s", path);
 	}
 	memcpy(c->path, path, strlen(path) + 1);
+	/* To read it is all that its mode lets the group do. */
+	(void)cell_give(path);
 	pthread_mutex_lock(&mutex);
 	SLIST_INSERT_HEAD(&consoles, c, next);
 	pthread_mutex_unlock(&mutex);

@@ -6,15 +6,22 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "lib/failure.h"
 
 /*
  * cell_open: make the socket's directory, take the socket, listen.
+ * => group: who may connect besides the owner: the group of all that is made for clients; a directory
+ *    that is there already is left as it is
  * => -EADDRINUSE: another cell answers there; a socket nobody answers on is replaced
  * => 0 and the listening socket, or -errno with *f
  */
-int cell_open(const char *path, int *listener, struct failure *f);
+#define CELL_OWN_GROUP ((gid_t)-1) /* the group of our process */
+int cell_open(const char *path, gid_t group, int *listener, struct failure *f);
+
+/* cell_give: let the cell's group have a file, whose mode says what for.  0 or -errno */
+int cell_give(const char *path);
 
 /* cell_close: remove the socket and the console files. */
 void cell_close(void);

@@ -4,6 +4,7 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@ const char *argp_program_version = "lombardd " LOMBARD_VERSION;
 
 struct options {
 	const char *socket;
+	gid_t group;
 	bool exit_when_idle;
 	bool xenstore;
 };
@@ -42,10 +44,20 @@ struct options {
 static const struct argp_option option_list[] = {
     {"socket", 's', "PATH", 0,
 	"Where clients find the cell ($LOMBARD_SOCKET, else " DEFAULT_SOCKET ")", 0},
+    {"group", 'g', "GROUP", 0, "Who may use the cell besides us (lombardd's own group)", 0},
     {"exit-when-idle", 'i', NULL, 0, "End when the last guest and the last client are gone", 0},
     {"xenstore", 'x', NULL, 0, "Run Xen's xenstored for the cell, and enter its guests there", 0},
     {0},
 };
+
+static gid_t find_group(const char *name, const struct argp_state *state)
+{
+	const struct group *gr = getgrnam(name);
+
+	if (gr == NULL)
+		argp_error(state, "there is no group named %s", name);
+	return gr != NULL ? gr->gr_gid : CELL_OWN_GROUP;
+}
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
@@ -54,6 +66,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 's':
 		o->socket = arg;
+		return 0;
+	case 'g':
+		o->group = find_group(arg, state);
 		return 0;
 	case 'i':
 		o->exit_when_idle = true;
@@ -159,7 +174,8 @@ static void run(const struct options *o, int listener, int signals)
 int main(int argc, char **argv)
 {
 	const char *env = getenv("LOMBARD_SOCKET");
-	struct options o = {.socket = env != NULL && *env != '\0' ? env : DEFAULT_SOCKET};
+	struct options o = {
+	    .socket = env != NULL && *env != '\0' ? env : DEFAULT_SOCKET, .group = CELL_OWN_GROUP};
 	struct failure f;
 	int listener, signals;
 
@@ -176,7 +192,7 @@ int main(int argc, char **argv)
 #endif
 	uvm_ledger_notify_by(guest_notify);
 	log_notify_by(log_grew);
-	if (cell_open(o.socket, &listener, &f) != 0) {
+	if (cell_open(o.socket, o.group, &listener, &f) != 0) {
 		fprintf(stderr, "lombardd: %s\n", f.text);
 		return 1;
 	}

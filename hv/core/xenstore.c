@@ -20,6 +20,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "core/cell.h"
 #include "core/spawn.h"
 #include "lib/log.h"
 
@@ -98,6 +99,8 @@ void xenstore_clear(const char *socket)
 /* => the cell's lock is ours, so whoever left files there is gone */
 static int make_directory(const char *socket, struct failure *f)
 {
+	int error;
+
 	xenstore_clear(socket);
 	name_directory(socket, directory);
 	if (strlen(directory) + sizeof("/socket") > sizeof(((struct sockaddr_un *)0)->sun_path))
@@ -105,6 +108,9 @@ static int make_directory(const char *socket, struct failure *f)
 		    f, -ENAMETOOLONG, "%s is too long for a socket's path", directory);
 	if (mkdir(directory, 0750) != 0)
 		return failure_sys(f, -errno, "can't make %s", directory);
+	error = cell_give(directory);
+	if (error != 0)
+		return failure_sys(f, error, "can't give %s to the cell's group", directory);
 	return 0;
 }
 
@@ -112,10 +118,14 @@ static int make_directory(const char *socket, struct failure *f)
 static void open_to_group(void)
 {
 	char path[DIR_LEN + 16];
+	int error;
 
 	snprintf(path, sizeof(path), "%s/socket", directory);
-	if (chmod(path, 0660) != 0)
-		log_warn("can't open %s to the group: %s", path, strerrordesc_np(errno));
+	error = cell_give(path);
+	if (error == 0 && chmod(path, 0660) != 0)
+		error = -errno;
+	if (error != 0)
+		log_warn("can't open %s to the group: %s", path, strerrordesc_np(-error));
 }
 
 /* ---- the thread ---- */

@@ -419,6 +419,66 @@ test_bad_socket_paths() {
 	expect 2 lombard --socket '' list
 }
 
+# ---- who may use the cell ----
+
+# need_others: processes that are not root's, with one group.
+need_others() {
+	[ "$EUID" = 0 ] || skip "only root can be somebody else"
+	type -P setpriv >/dev/null || skip "no setpriv (util-linux)"
+	# Behind the sockets' own permissions nothing is hidden but by this.
+	chmod 711 "$work"
+}
+
+# as_member GROUP COMMAND...: somebody who is in that group only.  An answer has no file to go to.
+as_member() { setpriv --reuid=nobody --regid="$1" --clear-groups env -u ASAN_OPTIONS -u UBSAN_OPTIONS "${@:2}"; }
+
+test_group() {
+	need_others
+	expect 2 "$bin/lombardd" --group no-such-group
+	says 'no group named no-such-group' "$err"
+	expect 2 lombard start --group no-such-group
+	export LOMBARD_SOCKET=$work/group.cell/cell.sock
+	"$bin/lombardd" --group games </dev/null >>"$host_logs/group.cell" 2>&1 &
+	cell_pid=$!
+	until_true 10 answers || fail "no cell: $(<"$host_logs/group.cell")"
+	expect 0 as_member games "$bin/lombard" list
+	expect 1 as_member daemon "$bin/lombard" list
+	says 'join the group that owns the socket' "$err"
+	launch seen hello
+	await_end seen 0
+	expect 0 as_member games cat "$console"
+	expect 1 as_member daemon cat "$console"
+	expect 0 lombard start --group games
+	expect 1 lombard start --group daemon
+	says 'does not belong to the group daemon' "$err"
+	cell_stop || fail "the cell did not end well"
+}
+
+# Who is not root can have a cell of his own, but not for a group that he is not in.
+test_group_of_others() {
+	need_others
+	mkdir "$work/nobodys"
+	chown nobody "$work/nobodys"
+	run as_member games "$bin/lombardd" --socket "$work/nobodys/cell.sock" --group daemon
+	equal status "$status" 1
+	says 'Operation not permitted' "$err"
+	[ -z "$(ls "$work/nobodys")" ] || fail "left: $(ls "$work/nobodys")"
+}
+
+test_group_of_the_store() {
+	local tools=(/usr/lib/xen-[0-9]*/bin)
+	need_others
+	[ -d "${tools[0]}" ] || skip "Xen's tools are not here (xen-utils-4.17)"
+	mkdir "$work/stored"
+	chmod 711 "$work/stored"
+	export LOMBARD_SOCKET=$work/stored/cell.sock
+	expect 0 lombard start --xenstore --group games
+	expect 0 as_member games "$bin/lombard" xen xenstore-read /local/domain/0/domid
+	run as_member daemon "$bin/lombard" xen xenstore-read /local/domain/0/domid
+	[ "$status" != 0 ] || fail "the store is open to others"
+	expect 0 lombard shutdown
+}
+
 # Started by hand, the VMM tells that this is not how.
 test_vmm_by_hand() {
 	run "$bin/lombard-vmm"
@@ -430,4 +490,4 @@ host_tests truncated_image not_elf wrong_machine no_note wild_note program_heade
 	overlapping_segments image_too_large image_kinds names sizes long_command_line garbage \
 	unknown_operations wrong_fields lend_ranges wrong_descriptors wrong_console huge_packets \
 	silent_client deaf_client many_connections no_descriptor_left second_cell stale_socket bad_socket_paths \
-	vmm_by_hand
+	vmm_by_hand group group_of_others group_of_the_store

@@ -61,7 +61,7 @@ Test(cell, lock_of_a_removed_file_does_not_count)
 
 	begin();
 	before_flock = one_ends_and_another_comes;
-	cr_assert_eq(cell_open(path, &listener, &f), -EADDRINUSE);
+	cr_assert_eq(cell_open(path, CELL_OWN_GROUP, &listener, &f), -EADDRINUSE);
 	cr_assert_neq(access(path, F_OK), 0, "the other's socket was replaced");
 	unlink(lock);
 	rmdir(dir);
@@ -74,7 +74,7 @@ Test(cell, lock_is_taken_again_when_its_file_was_removed)
 
 	begin();
 	before_flock = one_ends;
-	cr_assert_eq(cell_open(path, &listener, &f), 0);
+	cr_assert_eq(cell_open(path, CELL_OWN_GROUP, &listener, &f), 0);
 	cr_assert(flock(new_lock(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK,
 	    "others can have the lock");
 	close(listener);
