@@ -368,7 +368,7 @@ int xenstore_open(const char *socket, struct failure *f)
 	int error = make_directory(socket, f);
 
 	if (error != 0)
-		return error;
+		goto out_directory;
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (wake_fd < 0) {
 		error = failure_sys(f, -errno, "can't make an eventfd");

@@ -353,5 +353,24 @@ test_ports() {
 	store_end
 }
 
-host_tests start none no_xenstored stock_test killed hangs cell_killed guest nodes watches shared \
+# Bug: at its end a cell waited for the thread of a store that it could not have.
+test_long_path() {
+	local path=$work/long/cell.sock
+	mkdir "$work/long"
+	while [ "${#path}" -lt 95 ]; do
+		path=${path/cell/cell-}
+	done
+	export LOMBARD_SOCKET=$path
+	"$bin/lombardd" --xenstore </dev/null >"$work/long/log" 2>&1 &
+	cell_pid=$!
+	until_true 10 answers || fail "no cell: $(<"$work/long/log")"
+	says 'no xenstore: ' "$(<"$work/long/log")"
+	run lombard start --xenstore
+	equal status "$status" 1
+	says 'runs without a xenstore' "$err"
+	cell_stop || fail "the cell did not end well: $(<"$work/long/log")"
+	[[ $(<"$work/long/log") != *wake-up* ]] || fail "it talked to its thread: $(<"$work/long/log")"
+}
+
+host_tests start none long_path no_xenstored stock_test killed hangs cell_killed guest nodes watches shared \
 	killed_guests without_store_speed xl ports
