@@ -20,7 +20,7 @@ SAY      = $(if $(V),@:,@printf '  %-7s %s\n')
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all deps run check check-all bench lint clean help
+.PHONY: all programs deps run check check-all bench lint clean help
 
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef \
 	-Wwrite-strings -Wvla -Wformat=2 $(if $(filter 0,$(WERROR)),,-Werror)
@@ -62,6 +62,9 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 -include $(sort $(OBJS:.o=.d))
+
+# ... and what tests and benchmarks are made of, but for unit tests.
+programs: all $(addprefix $(B)/bin/,$(filter-out unit/%,$(PROGS)))
 
 all: $(addprefix $(B)/bin/,$(BIN_PROGS)) $(ALL)
 

@@ -10,10 +10,8 @@ BENCH_GUESTS ?= 500
 
 PROGS += bench/bench bench/floor
 bench/bench_SRCS := $(addprefix tests/bench/,cell.c ledger.c main.c measure.c peer.c report.c) \
-	$(filter-out hv/core/main.c,$(wildcard hv/core/*.c)) $(UVM_SRCS) \
-	hv/pmap/pmap_remote.c hv/pmap/pmap_soft.c hv/pmap/store_memfd.c hv/xen/evtchn.c hv/xen/evtchn_host.c \
-	hv/lib/failure.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
-bench/bench_PKGS := jansson
+	$(CORE_SRCS) hv/pmap/pmap_soft.c
+bench/bench_PKGS := $(lombardd_PKGS)
 bench/floor_SRCS := tests/bench/floor.c tests/bench/floor_vm.c hv/lib/failure.c hv/lib/uffd.c
 
 $(B)/tests/bench/%.o: CPPFLAGS += -I.

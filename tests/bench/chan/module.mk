@@ -6,10 +6,8 @@
 
 PROGS += bench/chan bench/chanpeer
 bench/chan_SRCS := $(addprefix tests/bench/chan/,cell.c files.c hosts.c main.c pin.c plan.c points.c readers.c report.c verdict.c) \
-	$(filter-out hv/core/main.c,$(wildcard hv/core/*.c)) $(UVM_SRCS) \
-	hv/pmap/pmap_remote.c hv/pmap/store_memfd.c hv/xen/evtchn.c hv/xen/evtchn_host.c \
-	hv/lib/failure.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
-bench/chan_PKGS := jansson
+	$(CORE_SRCS)
+bench/chan_PKGS := $(lombardd_PKGS)
 bench/chan_LIBS := -lm
 bench/chanpeer_SRCS := $(addprefix tests/bench/chan/,peer.c peer_pass.c pin.c)
 
