@@ -68,6 +68,15 @@ int consring_write(const char *text, size_t len, uint64_t deadline)
 	return err;
 }
 
+int consring_flush(uint64_t deadline)
+{
+	int err = consring_open();
+
+	while (err == 0 && __atomic_load_n(&ring->out_cons, __ATOMIC_ACQUIRE) != out_prod)
+		err = event_wait(&port, 1, deadline, NULL);
+	return err;
+}
+
 int consring_read(char *buf, size_t room, size_t *len)
 {
 	int err = consring_open();

@@ -340,11 +340,13 @@ void vchan_close(struct vchan *v);
  * consring_open: -XEN_ENOENT: the cell has no xenstore, and so no such consoles
  * consring_port: its event channel: there may be something to read, or room
  * consring_write: all of it.  -XEN_ETIME: xenconsoled does not take it
+ * consring_flush: until xenconsoled has taken all: what is left when the guest ends is lost
  * consring_read: what is there, perhaps nothing
  */
 int consring_open(void);
 uint32_t consring_port(void);
 int consring_write(const char *text, size_t len, uint64_t deadline);
+int consring_flush(uint64_t deadline);
 int consring_read(char *buf, size_t room, size_t *len);
 
 #endif

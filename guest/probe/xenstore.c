@@ -246,6 +246,7 @@ static void console_ring(int argc, char **argv)
 	value[len] = '\0';
 	printf("probe: typed %s", value);
 	expect(4, "write", consring_write("ring: end\n", 10, end), 0);
+	expect(5, "flush", consring_flush(end), 0);
 }
 
 const struct test tests_xenstore[] = {

@@ -7,7 +7,7 @@
 
 limit=120
 vchan=$guests/vchan.elf
-prober=$bin/host/xenprobe
+unixend=$bin/host/unixend
 
 need_tools() {
 	local dirs=(/usr/lib/xen-[0-9]*/bin)
@@ -372,5 +372,158 @@ test_long_path() {
 	[[ $(<"$work/long/log") != *wake-up* ]] || fail "it talked to its thread: $(<"$work/long/log")"
 }
 
+# ---- streams ----
+
+job= # pid of the last program in the background
+
+# start NAME PROGRAM...: in the background; what it says goes to a file.
+start() {
+	"${@:2}" >"$work/$test_name.$1" 2>&1 </dev/null &
+	job=$!
+}
+
+start_end() { start "$1" "$unixend" "${@:2}"; }
+start_proxy() { start "$1" "$bin/lombard" xen vchan-socket-proxy "${@:2}"; }
+
+# said NAME LINE
+said() { await "$work/$test_name.$1" "$2"; }
+
+kill_job() {
+	kill -KILL "$1"
+	wait "$1" 2>/dev/null || true
+}
+
+there() { [ -S "$1" ]; }
+
+# serving: a guest that serves a stream, and a proxy that is its client, at $dir/c.
+serving() {
+	dir=$work/$test_name
+	rm -f "$dir/c"
+	expect 0 lombard run -d -n server -m 8M "$vchan" serve=data/v
+	read -r domid _ console <<<"$out"
+	await "$console" "vchan: serving"
+	find_vmm "$domid"
+	start_proxy client "$domid" "/local/domain/$domid/data/v" "$dir/c"
+	proxy=$job
+	until_true 10 there "$dir/c" || fail "the proxy does not listen: $(<"$work/$test_name.client")"
+}
+
+test_stream_guest_serves() {
+	local dir proxy
+	store_cell
+	serving
+	expect 0 "$unixend" connect "$dir/c" send 406667
+	says "unixend: 406667 bytes came back" "$out"
+	await_end server 0
+	await "$console" "vchan: closed after 406667 bytes"
+	kill_job "$proxy"
+	store_end
+}
+
+test_stream_guest_connects() {
+	local dir=$work/$test_name proxy
+	store_cell
+	# The guest first: who is not there yet can't be given the right to read.
+	expect 0 lombard run -d -n client -m 8M "$vchan" connect=/local/domain/0/data/w
+	read -r domid _ console <<<"$out"
+	start_end end listen "$dir/s" send 406667
+	until_true 10 there "$dir/s" || fail "nobody listens"
+	start_proxy server --mode=server "$domid" data/w "$dir/s"
+	proxy=$job
+	await "$console" "vchan: connected"
+	said end "unixend: 406667 bytes came back"
+	await_end client 0
+	kill_job "$proxy"
+	store_end
+}
+
+test_stream_proxies() {
+	local dir=$work/$test_name server client
+	store_cell
+	start_end mirror listen "$dir/s" mirror
+	until_true 10 there "$dir/s" || fail "nobody listens"
+	start_proxy server --mode=server 0 data/v "$dir/s"
+	server=$job
+	until_true 10 node /local/domain/0/data/v/ring-ref || fail "nothing is served"
+	start_proxy client 0 /local/domain/0/data/v "$dir/c"
+	client=$job
+	until_true 10 there "$dir/c" || fail "the proxy does not listen"
+	expect 0 "$unixend" connect "$dir/c" send 406667
+	says "unixend: 406667 bytes came back" "$out"
+	said mirror "unixend: closed after 406667 bytes"
+	kill_job "$client"
+	until_true 10 gone "$server" || kill_job "$server"
+	store_end
+}
+
+# Whoever is killed, the other notices.
+test_stream_proxy_killed() {
+	local dir proxy
+	store_cell
+	serving
+	start_end end connect "$dir/c" hold
+	said end "unixend: held"
+	kill_job "$proxy"
+	said end "unixend: closed"
+	await_end server 0
+	await "$console" "vchan: closed after 5 bytes"
+	store_end
+}
+
+test_stream_guest_killed() {
+	local dir proxy
+	store_cell
+	serving
+	start_end end connect "$dir/c" hold
+	said end "unixend: held"
+	kill -KILL "$vmm_pid"
+	await_end server 126
+	sound
+	# As on Xen: the domain's page stays for who has mapped it, and says nothing new.
+	alive "$proxy" || fail "the proxy is gone"
+	kill_job "$proxy"
+	said end "unixend: closed"
+	store_end
+}
+
+# ---- consoles ----
+
+test_console() {
+	local dir=$work/$test_name daemon tty
+	store_cell
+	start daemon "$bin/lombard" xen xenconsoled -i --log=guest "--log-dir=$dir" \
+		"--pid-file=$dir/xenconsoled.pid"
+	daemon=$job
+	launch talker console-ring lines=200
+	await "$console" "probe: written"
+	await "$dir/guest-talker.log" "ring: a line of text"
+	until_true 10 has_tty || fail "there is no terminal: $(<"$work/$test_name.daemon")"
+	expect 0 xs read "/local/domain/$domid/console/tty"
+	tty=$out
+	start attached "$bin/lombard" xen xenconsole "$domid"
+	said attached "ring: a line of text*"
+	printf 'some words\n' >"$tty"
+	await "$console" "probe: typed some words*"
+	await_end talker 0
+	until_true 10 has_line "$dir/guest-talker.log" "ring: end*" || fail "the end is not in the log"
+	equal "lines" "$(count_lines "$dir/guest-talker.log" "ring: a line of text*")" 200
+	kill_job "$job"
+	kill_job "$daemon"
+	store_end
+}
+
+has_tty() { [[ $(xs read "/local/domain/$domid/console/tty") == /dev/* ]]; }
+
+# count_lines FILE PATTERN
+count_lines() {
+	local n=0 row
+	while read -r row; do
+		# shellcheck disable=SC2053
+		[[ $row != $2 ]] || n=$((n + 1))
+	done <"$1"
+	say "$n"
+}
+
 host_tests start none long_path no_xenstored stock_test killed hangs cell_killed guest nodes watches shared \
-	killed_guests without_store_speed xl ports
+	killed_guests without_store_speed xl ports stream_guest_serves stream_guest_connects \
+	stream_proxies stream_proxy_killed stream_guest_killed console
