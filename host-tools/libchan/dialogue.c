@@ -2,56 +2,13 @@
 #include "dialogue.h"
 
 #include <errno.h>
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/reach.h"
 #include "lib/sock.h"
-#include "lib/sys.h"
 
-#define DEFAULT_SOCKET "/run/lombard/cell.sock"
 #define MAX_ANSWER 4096
 #define MAX_WINDOW_PAGES (UINT64_C(1) << 32)
-
-/* Connect to the cell's control socket.  => the descriptor, or -errno */
-static int connect_cell(void)
-{
-	const char *env = getenv("LOMBARD_SOCKET");
-	const char *path = env != NULL && *env != '\0' ? env : DEFAULT_SOCKET;
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd, error;
-
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(addr.sun_path, path, strlen(path) + 1);
-	fd = SYS(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-	if (fd < 0)
-		return -errno;
-	if (SYS(connect(fd, (struct sockaddr *)&addr, sizeof(addr))) == 0)
-		return fd;
-	error = -errno;
-	close(fd);
-	return error;
-}
-
-/* The cell's answer: 0, or its errno. */
-static int judge(const char *text, size_t len)
-{
-	json_error_t jerror;
-	json_t *answer = json_loadb(text, len, 0, &jerror);
-	json_int_t number = json_integer_value(json_object_get(answer, "errno"));
-	int error = -EPROTO;
-
-	if (json_is_true(json_object_get(answer, "ok")))
-		error = 0;
-	else if (number > 0 && number < 4096)
-		error = -(int)number;
-	json_decref(answer);
-	return error;
-}
 
 static void close_fds(int *fds, unsigned n)
 {
@@ -64,7 +21,7 @@ int dialogue_open(struct sockets *s)
 	static const char request[] = "{\"op\":\"channel\"}";
 	char answer[MAX_ANSWER];
 	unsigned nfds = 0;
-	int fds[2], error, fd = connect_cell();
+	int fds[2], error, fd = reach_cell();
 	size_t len;
 
 	if (fd < 0)
@@ -75,7 +32,7 @@ int dialogue_open(struct sockets *s)
 	close(fd);
 	if (error != 0)
 		return error;
-	error = judge(answer, len);
+	error = reach_judge(answer, len);
 	if (error == 0 && nfds != 2)
 		error = -EPROTO;
 	if (error != 0) {

@@ -4,7 +4,7 @@
 # Both are made of the same position-independent objects, and give nothing away but chan_*.
 
 LIBCHAN_SRCS := $(wildcard hv/chan/*.c host-tools/libchan/*.c) hv/pmap/pmap_local.c hv/pmap/mapcount.c \
-	hv/lib/failure.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
+	hv/lib/failure.c hv/lib/reach.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
 LIBCHAN_OBJS := $(LIBCHAN_SRCS:%.c=$(B)/pic/%.o)
 LIBCHAN      := $(B)/lib/liblombard-chan
 LIBCHAN_SONAME := liblombard-chan.so.0

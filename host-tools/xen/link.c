@@ -2,21 +2,17 @@
 #include "link.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <xentoollog.h>
 
+#include "lib/reach.h"
 #include "lib/sock.h"
 
-#define DEFAULT_SOCKET "/run/lombard/cell.sock"
 #define MAX_ANSWER 4096
 
 /* What all processes that have this connection see. */
@@ -28,48 +24,6 @@ struct link_shared {
 /* Both are sent and received as they are. */
 _Static_assert(offsetof(struct link_request, u) == sizeof(struct xenwire_request), "no gap");
 _Static_assert(offsetof(struct link_answer, u) == sizeof(struct xenwire_reply), "no gap");
-
-static const char *socket_path(void)
-{
-	const char *env = getenv("LOMBARD_SOCKET");
-
-	return env != NULL && *env != '\0' ? env : DEFAULT_SOCKET;
-}
-
-static int connect_cell(int *fd)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	const char *path = socket_path();
-	int error;
-
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(addr.sun_path, path, strlen(path) + 1);
-	*fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (*fd < 0)
-		return -errno;
-	if (connect(*fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
-		return 0;
-	error = -errno;
-	close(*fd);
-	return error;
-}
-
-/* The cell's answer in JSON: 0, or its errno. */
-static int judge(const char *text, size_t len)
-{
-	json_error_t jerror;
-	json_t *answer = json_loadb(text, len, 0, &jerror);
-	json_int_t number = json_integer_value(json_object_get(answer, "errno"));
-	int error = -EPROTO;
-
-	if (json_is_true(json_object_get(answer, "ok")))
-		error = 0;
-	else if (number > 0 && number < 4096)
-		error = -(int)number;
-	json_decref(answer);
-	return error;
-}
 
 /* => *stream: what came with the answer, or -1 */
 static int introduce(int fd, const char *kind, int *stream)
@@ -84,7 +38,7 @@ static int introduce(int fd, const char *kind, int *stream)
 	if (error == 0)
 		error = sock_recv(fd, text, sizeof(text), &len, stream, 1, &nfds);
 	if (error == 0)
-		error = judge(text, len);
+		error = reach_judge(text, len);
 	if (error != 0 && nfds > 0)
 		close(*stream);
 	return error;
@@ -123,10 +77,11 @@ static int check_stream(int *stream, int got)
 int link_open(struct link *l, const char *kind, int *stream)
 {
 	struct link new = LINK_NONE;
-	int got = -1, error = connect_cell(&new.fd);
+	int got = -1, error;
 
-	if (error != 0)
-		return error;
+	new.fd = reach_cell();
+	if (new.fd < 0)
+		return new.fd;
 	error = make_shared(&new.shared);
 	if (error == 0)
 		error = introduce(new.fd, kind, &got);
@@ -246,7 +201,7 @@ static const char *advice(int error)
 
 void link_explain(struct xentoollog_logger *logger, const char *context, int error)
 {
-	const char *path = socket_path(), *why = advice(error);
+	const char *path = reach_path(), *why = advice(error);
 
 	if (logger != NULL)
 		xtl_log(

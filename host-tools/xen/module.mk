@@ -14,13 +14,13 @@ xenforeignmemory_SRCS := xenforeignmemory.c $(XENLIB_MAPS) $(XENLIB_COMMON)
 xengnttab_SRCS        := xengnttab.c xengntshr.c gntdev.c $(XENLIB_MAPS) $(XENLIB_COMMON)
 
 # All of them, for tests.
-XENLIB_SRCS := $(filter-out %/xenpaths.c,$(wildcard host-tools/xen/*.c)) hv/lib/sock.c hv/lib/sys.c
+XENLIB_SRCS := $(filter-out %/xenpaths.c,$(wildcard host-tools/xen/*.c)) hv/lib/reach.c hv/lib/sock.c hv/lib/sys.c
 
 XENLIB_DIR  := $(B)/lib/xen
 XENLIB_LIBS := $(shell pkg-config --libs jansson xentoollog xentoolcore)
 XENLIB_CFLAGS = -std=gnu11 -g -O2 $(WARN) -pthread -fPIC
 
-xenlib_objs = $(patsubst %,$(B)/xen/%.o,$(addprefix host-tools/xen/,$(basename $(xen$(1)_SRCS))) hv/lib/sock)
+xenlib_objs = $(patsubst %,$(B)/xen/%.o,$(addprefix host-tools/xen/,$(basename $(xen$(1)_SRCS))) hv/lib/reach hv/lib/sock)
 
 $(B)/xen/%.o: %.c
 	$(SAY) CC $@
