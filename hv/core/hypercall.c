@@ -90,26 +90,26 @@ static void fill_query(struct loan_query *op, const struct uvm_offer_info *oi)
 	    .kind = (uint16_t)oi->oi_kind};
 }
 
-static int64_t op_query(struct guest *g, void *arg)
+/* An offer by its number, or the next one after it. */
+static int64_t query(struct guest *g, struct loan_query *op,
+    int (*find)(uint32_t domid, uint64_t id, struct uvm_offer_info *oi))
 {
-	struct loan_query *op = arg;
 	struct uvm_offer_info oi;
-	int error = uvm_ledger_query(g->g_domid, op->id, &oi);
+	int error = find(g->g_domid, op->id, &oi);
 
 	if (error == 0)
 		fill_query(op, &oi);
 	return error;
 }
 
+static int64_t op_query(struct guest *g, void *arg)
+{
+	return query(g, arg, uvm_ledger_query);
+}
+
 static int64_t op_next(struct guest *g, void *arg)
 {
-	struct loan_query *op = arg;
-	struct uvm_offer_info oi;
-	int error = uvm_ledger_next(g->g_domid, op->id, &oi);
-
-	if (error == 0)
-		fill_query(op, &oi);
-	return error;
+	return query(g, arg, uvm_ledger_next);
 }
 
 static int64_t op_discard(struct guest *g, void *arg)

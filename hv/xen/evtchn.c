@@ -312,7 +312,8 @@ static int dispatch(struct evtchn_domain *ed, uint32_t cmd, void *arg)
 	}
 }
 
-int evtchn_op(struct evtchn_domain *ed, uint32_t cmd, void *arg, uint32_t len)
+int evtchn_run(
+    evtchn_dispatch *call, struct evtchn_domain *ed, uint32_t cmd, void *arg, uint32_t len)
 {
 	uint32_t size = evtchn_op_size(cmd);
 	int error;
@@ -322,9 +323,14 @@ int evtchn_op(struct evtchn_domain *ed, uint32_t cmd, void *arg, uint32_t len)
 	if (len != size)
 		return -EINVAL;
 	pthread_mutex_lock(&evtchn_mutex);
-	error = dispatch(ed, cmd, arg);
+	error = call(ed, cmd, arg);
 	pthread_mutex_unlock(&evtchn_mutex);
 	return error;
+}
+
+int evtchn_op(struct evtchn_domain *ed, uint32_t cmd, void *arg, uint32_t len)
+{
+	return evtchn_run(dispatch, ed, cmd, arg, len);
 }
 
 int evtchn_domain_add(struct evtchn_domain *ed, uint32_t domid, int eventfd)

@@ -176,7 +176,7 @@ static int reset(const struct evtchn_reset *op)
 	return 0;
 }
 
-static int dispatch(uint32_t cmd, void *arg)
+static int dispatch(struct evtchn_domain *host, uint32_t cmd, void *arg)
 {
 	switch (cmd) {
 	case EVTCHNOP_alloc_unbound:
@@ -184,9 +184,9 @@ static int dispatch(uint32_t cmd, void *arg)
 	case EVTCHNOP_reset:
 		return reset(arg);
 	case EVTCHNOP_send:
-		return evtchn_send_event(&evtchn_host, ((struct evtchn_send *)arg)->port);
+		return evtchn_send_event(host, ((struct evtchn_send *)arg)->port);
 	case EVTCHNOP_status:
-		return evtchn_get_status(&evtchn_host, arg);
+		return evtchn_get_status(host, arg);
 	default:
 		return -EPERM;
 	}
@@ -194,17 +194,7 @@ static int dispatch(uint32_t cmd, void *arg)
 
 int evtchn_host_op(uint32_t cmd, void *arg, uint32_t len)
 {
-	uint32_t size = evtchn_op_size(cmd);
-	int error;
-
-	if (size == 0)
-		return -ENOSYS;
-	if (len != size)
-		return -EINVAL;
-	pthread_mutex_lock(&evtchn_mutex);
-	error = dispatch(cmd, arg);
-	pthread_mutex_unlock(&evtchn_mutex);
-	return error;
+	return evtchn_run(dispatch, &evtchn_host, cmd, arg, len);
 }
 
 /* The port that xenstored binds to: nobody's, and held for good, so that it is never closed. */

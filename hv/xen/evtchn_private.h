@@ -27,6 +27,11 @@ struct evtchn_port {
 extern pthread_mutex_t evtchn_mutex;
 extern struct evtchn_domain evtchn_host;
 
+/* evtchn_run: one operation, whose arg has len bytes, by a table of operations.  => as evtchn_op */
+typedef int evtchn_dispatch(struct evtchn_domain *ed, uint32_t cmd, void *arg);
+int evtchn_run(
+    evtchn_dispatch *call, struct evtchn_domain *ed, uint32_t cmd, void *arg, uint32_t len);
+
 /* All below: => evtchn_mutex held */
 
 struct evtchn_domain *evtchn_domain_of(struct evtchn_domain *self, uint32_t domid);
