@@ -6,7 +6,8 @@
 #   initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS
 #
 # It holds a userland of busybox and bash, the programs of BUILD/bin (build/release), the guests'
-# images, the scripts that test, the kernel's KVM modules, and the libraries that all of it needs.
+# images, the scripts that test, the kernel's KVM modules, Xen's tools where they are installed here, with
+# our libraries for them, and the libraries that all of it needs.
 # SETTINGS is a file with variables for init.sh.
 set -u
 export LC_ALL=C
@@ -62,6 +63,23 @@ add_programs() {
 	install -D -t "$tree/$ours/build/guest" "$guests"/*.elf || die "no guests in $guests"
 }
 
+# Tests that find none of Xen's tools are skipped.  oxenstored is large, and no test wants it.
+add_xen() {
+	local file
+	mkdir -p "$tree"/var/lib/xen "$tree"/var/log/xen
+	ln -s ../run "$tree/var/run"
+	for file in "$build"/lib/xen/*.so*; do
+		install -D "$file" "$tree/$ours/build/release/lib/xen/${file##*/}" || die "$file is missing"
+		add_libraries "$file"
+	done
+	for file in /usr/lib/xen-[0-9]*/bin/* /usr/bin/xenstore-*; do
+		if [[ $(head -c 4 "$file" 2>/dev/null) == $'\177ELF' && $file != */oxenstored ]]; then
+			add_program "$file"
+		fi
+	done
+	[ ! -f /etc/xen/xl.conf ] || install -D -m 644 /etc/xen/xl.conf "$tree/etc/xen/xl.conf"
+}
+
 add_scripts() {
 	local file
 	for file in "$root"/tests/{host,tools,testbed}/*.sh "$root"/host-tools/*.sh; do
@@ -76,6 +94,7 @@ trap 'rm -rf "$tree"' EXIT
 mkdir "$tree/etc"
 add_userland
 add_programs
+add_xen
 add_scripts
 install -D -m 644 -t "$tree/modules" "$kernel"/modules/*.ko || die "no modules in $kernel"
 (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$out" || die "no archive"

@@ -94,6 +94,7 @@ ept)
 	by_name 01-abi/hello
 	by_name 02-loans
 	file tests/host/09-channels.sh rules sealed early_writes receiver_killed
+	file tests/host/17-xen-store.sh guest stream_guest_serves
 	main_job /usr/share/common-licenses/GPL-3
 	;;
 *) by_name "$1" ;;
