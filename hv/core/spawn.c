@@ -35,7 +35,7 @@ static int program_path(const char *program, char path[PATH_MAX], struct failure
 	slash = strrchr(path, '/');
 	if (slash == NULL || slash + 1 + strlen(program) + 1 > path + PATH_MAX)
 		return failure_set(f, -ENAMETOOLONG, "the path of lombardd is too long");
-	strcpy(slash + 1, program);
+	memcpy(slash + 1, program, strlen(program) + 1);
 	return 0;
 }
 

@@ -22,7 +22,7 @@ bool xs_lost(const struct xs_client *xs);
 /* tx: 0, or a transaction's number.  xs_end: -EBUSY: others have changed what it saw */
 int xs_begin(struct xs_client *xs, uint32_t *tx);
 int xs_end(struct xs_client *xs, uint32_t tx, bool commit);
-int xs_write(struct xs_client *xs, uint32_t tx, const char *path, const char *text);
+int xs_write(struct xs_client *xs, uint32_t tx, const char *path, const char *value);
 int xs_rm(struct xs_client *xs, uint32_t tx, const char *path);
 
 /* xs_set_perms: the owner, with nothing for others; and (owner != reader) one who may read */

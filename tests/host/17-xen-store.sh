@@ -264,7 +264,7 @@ test_shared() {
 	await "$console" "probe: waiting"
 	reads "/local/domain/$one/data/mine" first
 	reads "/local/domain/$domid/data/mine" second
-	expect 0 xs write "/local/domain/$one/data/mine" done
+	expect 0 xs write "/local/domain/$one/data/mine" "done"
 	await_end two 0
 	await "$console" "probe: /local/domain/$one/data/mine is done"
 	expect 0 xs write "/local/domain/$one/data/go" now

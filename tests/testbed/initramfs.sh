@@ -66,8 +66,13 @@ add_programs() {
 # Tests that find none of Xen's tools are skipped.  oxenstored is large, and no test wants it.
 add_xen() {
 	local file
-	mkdir -p "$tree"/var/lib/xen "$tree"/var/log/xen
+	mkdir -p "$tree"/var/lib/xen "$tree"/var/log/xen "$tree"/run/lock
 	ln -s ../run "$tree/var/run"
+	ln -s ../run/lock "$tree/var/lock"
+	# Threads of libxenstore are cancelled, for which libc loads it: no program names it.
+	for file in /lib/*/libgcc_s.so.1; do
+		install -D "$file" "$tree$file" || die "$file is missing"
+	done
 	for file in "$build"/lib/xen/*.so*; do
 		install -D "$file" "$tree/$ours/build/release/lib/xen/${file##*/}" || die "$file is missing"
 		add_libraries "$file"
