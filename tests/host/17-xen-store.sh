@@ -168,7 +168,8 @@ test_cell_killed() {
 	kill -KILL "$cell_pid"
 	until_true 5 gone "$store_pid" || fail "xenstored outlives its cell"
 	until_true 5 no_leftovers "$LOMBARD_TEST" || fail "left: $(leftovers "$LOMBARD_TEST")"
-	expect 0 lombard start
+	# As long as it is dying, it may take a connection that it then drops.
+	until_true 10 lombard start >/dev/null 2>&1 || fail "no new cell"
 	[ ! -e "$LOMBARD_SOCKET.xenstore" ] || fail "the old cell's directory is left"
 	expect 0 lombard shutdown
 	store_cell
