@@ -699,6 +699,27 @@ Test(grant, table_is_shown_and_moved)
 	end();
 }
 
+/* The core does, too, for rings of the guests that it enters in a xenstore. */
+Test(grant, core_seeds_the_table)
+{
+	struct grant_pin *pin;
+	struct domain *d;
+
+	begin();
+	d = new_domain(1);
+	put(d, 6, 9);
+	cr_assert_eq(refused(1, GNTTAB_RESERVED_CONSOLE, true), GNTST_general_error);
+	cr_assert_eq(grant_seed(&d->grants, GNTTAB_RESERVED_CONSOLE, GRANT_HOST, 6), 0);
+	pin = pinned(1, GNTTAB_RESERVED_CONSOLE, true);
+	cr_assert_eq(bytes(pin)[100], 9);
+	grant_unpin(pin, true);
+	cr_assert_eq(grant_seed(&d->grants, GNTTAB_RESERVED_XENSTORE, 2, 6), 0);
+	cr_assert_eq(
+	    refused(1, GNTTAB_RESERVED_XENSTORE, true), GNTST_general_error, "not the host's");
+	end_domain(d);
+	end();
+}
+
 /* A toolstack grants on behalf of a guest that has not run yet, and limits its table. */
 Test(grant, host_seeds_the_table)
 {
