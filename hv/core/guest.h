@@ -82,10 +82,10 @@ struct guest {
 	char g_console[WIRE_TEXT_LEN];
 	char g_cmdline[WIRE_CMDLINE_LEN];
 	uint64_t g_ram_pages, g_window_pages; /* s */
-	uint32_t g_vcpus;	   /* s */
-	struct timespec g_born;	   /* s: CLOCK_MONOTONIC */
-	bool g_program;		   /* s: a host program */
-	int g_ended_fd;		   /* s: eventfd, readable for ever once the guest has ended */
+	uint32_t g_vcpus;		      /* s */
+	struct timespec g_born;		      /* s: CLOCK_MONOTONIC */
+	bool g_program;			      /* s: a host program */
+	int g_ended_fd; /* s: eventfd, readable for ever once the guest has ended */
 
 	/* g_mutex */
 	pthread_mutex_t g_mutex;
