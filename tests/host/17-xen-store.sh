@@ -161,6 +161,17 @@ test_hangs() {
 	store_end
 }
 
+# It hangs when the cell ends, with a guest that it should still remove.
+test_hangs_at_the_end() {
+	store_cell
+	launch guest spin
+	kill -STOP "$store_pid"
+	expect 0 lombard shutdown
+	until_true 20 gone "$cell_pid" || fail "the cell does not end"
+	until_true 5 gone "$store_pid" || fail "xenstored is left"
+	[ ! -e "$LOMBARD_SOCKET.xenstore" ] || fail "its files are left"
+}
+
 # The cell is killed: its store goes with it, and the next cell starts as if nothing had been.
 test_cell_killed() {
 	store_cell
@@ -520,6 +531,6 @@ count_lines() {
 	say "$n"
 }
 
-host_tests start none long_path no_xenstored stock_test killed hangs cell_killed guest nodes watches shared \
-	killed_guests xl ports stream_guest_serves stream_guest_connects \
+host_tests start none long_path no_xenstored stock_test killed hangs hangs_at_the_end cell_killed \
+	guest nodes watches shared killed_guests xl ports stream_guest_serves stream_guest_connects \
 	stream_proxies stream_proxy_killed stream_guest_killed console
