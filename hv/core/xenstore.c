@@ -188,6 +188,16 @@ static void reap(void)
 	pid = 0;
 }
 
+static bool closing_p(void)
+{
+	bool yes;
+
+	pthread_mutex_lock(&mutex);
+	yes = closing;
+	pthread_mutex_unlock(&mutex);
+	return yes;
+}
+
 /* False: it is dead, or does not come up. */
 static bool start_up(void)
 {
@@ -198,7 +208,7 @@ static bool start_up(void)
 		if (wait_for(POLL_MS, false))
 			return false;
 		error = connect_store();
-		if (error == 0 || now_ms() > deadline)
+		if (error == 0 || now_ms() > deadline || closing_p())
 			break;
 	}
 	if (error == 0)
@@ -298,16 +308,6 @@ static bool do_jobs(void)
 	again = !STAILQ_EMPTY(&kept);
 	put_back(&kept);
 	return again;
-}
-
-static bool closing_p(void)
-{
-	bool yes;
-
-	pthread_mutex_lock(&mutex);
-	yes = closing;
-	pthread_mutex_unlock(&mutex);
-	return yes;
 }
 
 /* Until it is dead or the cell ends. */

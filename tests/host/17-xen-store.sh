@@ -113,6 +113,23 @@ test_no_xenstored() {
 	[ ! -e "$LOMBARD_SOCKET.xenstore" ] || fail "its directory is left"
 }
 
+# Bug: the end of a cell waited 20 s for a store that did not come up.
+test_never_comes() {
+	local start
+	mkdir -p "$work/never"
+	cp "$bin/lombardd" "$work/never"
+	# Stands where lombardd looks for what starts xenstored.
+	printf '#!/bin/sh\nkill -STOP $$\n' >"$work/never/lombard"
+	chmod +x "$work/never/lombard"
+	export LOMBARD_SOCKET=$work/never/cell.sock
+	"$work/never/lombardd" --xenstore </dev/null >"$work/never/log" 2>&1 &
+	cell_pid=$!
+	until_true 10 answers || fail "no cell: $(<"$work/never/log")"
+	start=$(now_ms)
+	cell_stop || fail "the cell did not end well: $(<"$work/never/log")"
+	[ $(($(now_ms) - start)) -lt 10000 ] || fail "that took $(($(now_ms) - start)) ms"
+}
+
 test_stock_test() {
 	local n=0 row
 	store_cell
@@ -531,6 +548,6 @@ count_lines() {
 	say "$n"
 }
 
-host_tests start none long_path no_xenstored stock_test killed hangs hangs_at_the_end cell_killed \
+host_tests start none long_path no_xenstored never_comes stock_test killed hangs hangs_at_the_end cell_killed \
 	guest nodes watches shared killed_guests xl ports stream_guest_serves stream_guest_connects \
 	stream_proxies stream_proxy_killed stream_guest_killed console
