@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -65,6 +64,7 @@ void guest_put(struct guest *g)
 	close_fd(&g->g_ended_fd);
 	xen_domain_fini(&g->g_xen);
 	pthread_mutex_destroy(&g->g_mutex);
+	pthread_cond_destroy(&g->g_changed);
 	pthread_mutex_destroy(&g->g_control_mutex);
 	free(g);
 }
@@ -102,6 +102,7 @@ void guest_end_with(struct guest *g, enum guest_end end, int status, const char 
 	}
 	if (g->g_state != GUEST_ENDED)
 		g->g_state = GUEST_STOPPING;
+	pthread_cond_broadcast(&g->g_changed);
 	kill_process(g);
 	pthread_mutex_unlock(&g->g_mutex);
 }
@@ -120,7 +121,27 @@ void guest_cannot_map(struct guest *g)
 
 void guest_stop(struct guest *g)
 {
+	pthread_mutex_lock(&g->g_mutex);
+	g->g_unwanted = true;
+	pthread_mutex_unlock(&g->g_mutex);
 	guest_end_with(g, GUEST_END_STOPPED, 126, "stopped");
+}
+
+void guest_stop_wait(struct guest *g)
+{
+	guest_stop(g);
+	pthread_mutex_lock(&g->g_mutex);
+	while (!g->g_gone)
+		pthread_cond_wait(&g->g_changed, &g->g_mutex);
+	pthread_mutex_unlock(&g->g_mutex);
+}
+
+void guest_left(struct guest *g)
+{
+	pthread_mutex_lock(&g->g_mutex);
+	g->g_gone = true;
+	pthread_cond_broadcast(&g->g_changed);
+	pthread_mutex_unlock(&g->g_mutex);
 }
 
 static _Atomic uint64_t ended_cpu_us;
@@ -225,11 +246,13 @@ static void grants_broken(struct grant_domain *gd)
 	    "%s (domain %u) could not map a page that it has granted", g->g_name, g->g_domid);
 }
 
-/* Settle the loans of a guest without process, and free its memory. */
+/* Settle the loans of a guest without process, and free its memory, if it has got any. */
 static void settle(struct guest *g)
 {
 	struct uvm_map *map = g->g_map;
 
+	if (map == NULL)
+		return;
 	uvm_world_enter();
 	if (g->g_shared_info != NULL)
 		uvm_map_unwire(map, g->g_shared_info);
@@ -251,7 +274,7 @@ static void clean_up(struct guest *g)
 	channel_guest_gone(g);
 	guest_control_close(g);
 	grant_domain_gone(&g->g_grants);
-	if (!g->g_program) {
+	if (g->g_has_events) {
 		evtchn_set_shared(&g->g_events, NULL);
 		evtchn_domain_remove(&g->g_events);
 	}
@@ -262,12 +285,13 @@ static void clean_up(struct guest *g)
 }
 
 /* From now on whoever waits for the end need not wait any more. */
-static void announce_end(struct guest *g)
+void guest_announce_end(struct guest *g)
 {
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&g->g_mutex);
 	g->g_state = GUEST_ENDED;
+	pthread_cond_broadcast(&g->g_changed);
 	pthread_mutex_unlock(&g->g_mutex);
 	if (write(g->g_ended_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		log_warn("can't announce the end of %s", g->g_name);
@@ -293,6 +317,13 @@ static void log_start(const struct guest *g)
 	    (uintmax_t)g->g_ram_pages << (UVM_PAGE_SHIFT - 10), g->g_image);
 }
 
+void guest_wind_up(struct guest *g)
+{
+	reap(g);
+	log_end(g);
+	clean_up(g);
+}
+
 static void *guest_main(void *arg)
 {
 	struct guest *g = arg;
@@ -304,11 +335,10 @@ static void *guest_main(void *arg)
 		guest_end_with(g, GUEST_END_ERROR, 125, "%s", f.text);
 	else
 		guest_serve(g);
-	reap(g);
-	log_end(g);
-	clean_up(g);
+	guest_wind_up(g);
 	guest_bury(g);
-	announce_end(g);
+	guest_left(g);
+	guest_announce_end(g);
 	guest_leave_store(g);
 	guest_put(g);
 	return NULL;
@@ -326,7 +356,7 @@ static int dup_fds(struct guest *g, const struct guest_config *cfg)
 	return 0;
 }
 
-static struct guest *guest_alloc(const struct guest_config *cfg, bool program)
+struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 {
 	struct guest *g = SYS_ALLOC(calloc(1, sizeof(*g)));
 
@@ -334,6 +364,7 @@ static struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 		return NULL;
 	atomic_init(&g->g_refs, 1);
 	pthread_mutex_init(&g->g_mutex, NULL);
+	pthread_cond_init(&g->g_changed, NULL);
 	pthread_mutex_init(&g->g_control_mutex, NULL);
 	g->g_control = -1;
 	g->g_request = g->g_pmap_sock = g->g_event = g->g_uffd = g->g_result_fd = -1;
@@ -358,8 +389,8 @@ static struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 }
 
 /*
- * Its memory, as the core sees it: RAM first, then the windows, then the special area, in one store.  A host program has
- * nothing of its own, but a map has a store: one page stands for it.
+ * Its memory, as the core sees it: RAM first, then the windows, then the special area, in one store.
+ * A host program has nothing of its own, but a map has a store: one page stands for it.
  */
 static int make_memory(struct guest *g, struct failure *f)
 {
@@ -401,14 +432,13 @@ static int make_memory(struct guest *g, struct failure *f)
 
 static int make_process(struct guest *g, struct failure *f)
 {
-	struct spawned sp;
+	struct spawned sp = {.event = g->g_event};
 	int error = spawn_vmm(&sp, f);
 
 	if (error != 0)
 		return error;
 	g->g_request = sp.request;
 	g->g_pmap_sock = sp.pmap;
-	g->g_event = sp.event;
 	g->g_control = sp.control;
 	pthread_mutex_lock(&g->g_mutex);
 	g->g_pid = sp.pid;
@@ -420,21 +450,21 @@ static int make_process(struct guest *g, struct failure *f)
  * A console file lies where space is short.  The kernel keeps its process from writing more, and it
  * drops what can't be written; what clients give as a console is theirs to limit.
  */
-static int limit_console(struct guest *g, const struct guest_config *cfg, struct failure *f)
+static int limit_console(struct guest *g, struct failure *f)
 {
 	const struct rlimit rl = {.rlim_cur = CELL_CONSOLE_MAX, .rlim_max = CELL_CONSOLE_MAX};
 
-	if (cfg->console_path == NULL || SYS(prlimit(g->g_pid, RLIMIT_FSIZE, &rl, NULL)) == 0)
+	if (g->g_console[0] == '\0' || SYS(prlimit(g->g_pid, RLIMIT_FSIZE, &rl, NULL)) == 0)
 		return 0;
 	return failure_sys(f, -errno, "can't limit the console file of %s", g->g_name);
 }
 
-static int start_thread(struct guest *g, struct failure *f)
+int guest_start_thread(struct guest *g, void *(*run)(void *), struct failure *f)
 {
 	int error;
 
 	atomic_fetch_add(&g->g_refs, 1); /* its thread's */
-	error = SYS(0) != 0 ? -errno : -pthread_create(&g->g_thread, NULL, guest_main, g);
+	error = SYS(0) != 0 ? -errno : -pthread_create(&g->g_thread, NULL, run, g);
 	if (error != 0) {
 		failure_sys(f, error, "can't make a thread for %s", g->g_name);
 		guest_put(g);
@@ -444,26 +474,54 @@ static int start_thread(struct guest *g, struct failure *f)
 	return 0;
 }
 
-/* It was enlisted, and did not come to life. */
-static void give_up(struct guest *g, bool has_events)
+void guest_give_up(struct guest *g)
 {
 	reap(g);
-	if (has_events)
+	if (g->g_has_events)
 		evtchn_domain_remove(&g->g_events);
 	grant_domain_gone(&g->g_grants);
-	if (g->g_map != NULL)
-		settle(g);
+	settle(g);
 	guest_delist(g);
+	guest_left(g);
 	/* Somebody may have found it in the list, and wait. */
-	announce_end(g);
+	guest_announce_end(g);
 	guest_leave_store(g);
 	guest_put(g);
+}
+
+int guest_add_events(struct guest *g, struct failure *f)
+{
+	int error = spawn_event(&g->g_event);
+
+	if (error != 0)
+		return failure_sys(f, error, "can't make the channels for a guest");
+	error = evtchn_domain_add(&g->g_events, g->g_domid, g->g_event);
+	g->g_has_events = error == 0;
+	return error != 0 ? failure_set(f, error, "out of memory for event channels") : 0;
+}
+
+int guest_bring_up(struct guest *g, struct failure *f)
+{
+	int error = make_process(g, f);
+
+	if (error == 0)
+		error = limit_console(g, f);
+	if (error == 0)
+		error = make_memory(g, f);
+	if (error == 0)
+		error = guest_handshake(g, f);
+	/* Its pages can be wired from now on. */
+	if (error == 0 && grant_domain_add(&g->g_grants, g->g_domid, g->g_map) != 0)
+		error = failure_set(f, -ENOMEM, "out of memory for grants");
+	if (error == 0 && g->g_xen.xd_grant_frames != 0 &&
+	    grant_limit(&g->g_grants, g->g_xen.xd_grant_frames) != 0)
+		error = failure_set(f, -ENOMEM, "out of memory for grants");
+	return error;
 }
 
 int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failure *f)
 {
 	struct guest *g = guest_alloc(cfg, false);
-	bool has_events = false;
 	int error;
 
 	if (g == NULL)
@@ -473,22 +531,9 @@ int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failu
 		guest_put(g);
 		return error;
 	}
-	error = make_process(g, f);
+	error = guest_add_events(g, f);
 	if (error == 0)
-		error = limit_console(g, cfg, f);
-	if (error == 0)
-		error = make_memory(g, f);
-	if (error == 0) {
-		error = evtchn_domain_add(&g->g_events, g->g_domid, g->g_event);
-		has_events = error == 0;
-		if (error != 0)
-			failure_set(f, error, "out of memory for event channels");
-	}
-	if (error == 0)
-		error = guest_handshake(g, f);
-	/* Its pages can be wired from now on. */
-	if (error == 0 && grant_domain_add(&g->g_grants, g->g_domid, g->g_map) != 0)
-		error = failure_set(f, -ENOMEM, "out of memory for grants");
+		error = guest_bring_up(g, f);
 	if (error == 0 && guest_wants_store())
 		guest_enter_store(g);
 	if (error == 0)
@@ -496,9 +541,9 @@ int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failu
 	/* The list's reference is the one we were born with; the caller gets another. */
 	atomic_fetch_add(&g->g_refs, 1);
 	if (error == 0)
-		error = start_thread(g, f);
+		error = guest_start_thread(g, guest_main, f);
 	if (error != 0) {
-		give_up(g, has_events);
+		guest_give_up(g);
 		guest_put(g);
 		return error;
 	}
@@ -554,14 +599,14 @@ int guest_attach(const struct guest_config *cfg, pid_t pid, int fds[GUEST_NFDS],
 		goto out_give_up;
 	error = make_memory(g, f);
 	if (error == 0)
-		error = start_thread(g, f);
+		error = guest_start_thread(g, guest_main, f);
 	if (error == 0) {
 		*gp = g;
 		return 0;
 	}
 	close_fds(fds, GUEST_NFDS);
 out_give_up:
-	give_up(g, false);
+	guest_give_up(g);
 	guest_put(g);
 	return error;
 }

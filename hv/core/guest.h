@@ -85,12 +85,17 @@ struct guest {
 	uint32_t g_vcpus;		      /* s */
 	struct timespec g_born;		      /* s: CLOCK_MONOTONIC */
 	bool g_program;			      /* s: a host program */
+	bool g_built;			      /* s: made by tools: see guest_create */
 	int g_ended_fd; /* s: eventfd, readable for ever once the guest has ended */
 
 	/* g_mutex */
 	pthread_mutex_t g_mutex;
 	enum guest_state g_state;
-	pid_t g_pid; /* 0 when reaped; a host program's own word */
+	pid_t g_pid;		  /* 0 when reaped; a host program's own word */
+	pthread_cond_t g_changed; /* g_state, g_wanted, g_made, g_unwanted, g_gone */
+	bool g_wanted, g_made;	  /* see guest_build */
+	bool g_unwanted;	  /* somebody stops it: nobody need be told how it ended */
+	bool g_gone;		  /* not in the list of the living any more */
 	bool g_end_known;
 	enum guest_end g_end;
 	int g_status;
@@ -111,8 +116,9 @@ struct guest {
 	int g_result_fd;    /* goes with the result of the hypercall under way; stays its giver's */
 	int g_start_fds[3]; /* image, console in, console out: until they are handed over */
 	struct remote_pmap g_pmap;
-	struct uvm_page *g_shared_info;	 /* wired */
-	struct evtchn_domain g_events;	 /* not of host programs */
+	struct uvm_page *g_shared_info; /* wired */
+	struct evtchn_domain g_events;	/* not of host programs */
+	bool g_has_events;
 	struct grant_domain g_grants;	 /* likewise */
 	struct xs_guest *g_store;	 /* as what it was entered in the xenstore, or NULL */
 	struct channel_owner g_channels; /* see channel.h */
@@ -125,6 +131,21 @@ struct guest {
  * => 0 and a reference, or -errno and *f says why
  */
 int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failure *f);
+
+/*
+ * guest_create: make a guest that is built from outside, by Xen's tools.  It has a domid and event
+ * channels, is paused once, and has neither memory nor a process before guest_build.  When it has ended
+ * it stays in the list of the living, without a process, until somebody stops it.
+ * => cfg: without image and cmdline; ram_pages is 0
+ * => 0 and a reference, or -errno and *f
+ *
+ * guest_build: give it memory and a process, if it has none yet: from then on its pages can be mapped
+ * and its vCPU's state be set.  ram_pages: how much RAM, the first time
+ * => 0; -ESRCH: it has ended; -ENOMEM: it could not be, and has ended by that; -EINVAL: ram_pages is
+ *    not what a guest can have
+ */
+int guest_create(const struct guest_config *cfg, struct guest **gp, struct failure *f);
+int guest_build(struct guest *g, uint64_t ram_pages);
 
 /*
  * guest_attach: take a host program in, which is connected by now: its thread waits for the first
@@ -158,8 +179,12 @@ struct guest *guest_next(uint32_t domid);
 /* guest_map_get: the map of a living guest, with a reference; NULL when it has ended. */
 struct uvm_map *guest_map_get(struct guest *g);
 
-/* guest_stop: kill it and let its thread clean up; wait on g_ended_fd for that. */
+/*
+ * guest_stop: kill it and let its thread clean up; guest_stop_wait: ... until it has left the list of
+ * the living.
+ */
 void guest_stop(struct guest *g);
+void guest_stop_wait(struct guest *g);
 
 /*
  * Control of a guest's vCPU (guest_control.c).  Any thread but the guest's own, since its vCPU may
@@ -251,6 +276,26 @@ void guest_end_with(struct guest *g, enum guest_end end, int status, const char 
 
 /* guest_cannot_map: its process may have done half of a mapping (-ENOTRECOVERABLE): the guest ends. */
 void guest_cannot_map(struct guest *g);
+
+/*
+ * guest_bring_up: memory, process, the start-up dialogue but its last step, grants.  => it is enlisted, and has its event
+ * channels and g_event
+ * => 0; or -errno with *f: what was made stays
+ * guest_add_events: its event channels, first of all.
+ * guest_start_thread: the thread that serves it, with a reference of its own.
+ * guest_wind_up: after the process' end, whatever there was.
+ * guest_announce_end: whoever waits for its end need not wait any more.
+ * guest_give_up: it was enlisted, and did not come to life: wind up, delist, drop a reference.
+ * guest_left: it is not in the list of the living any more.
+ */
+struct guest *guest_alloc(const struct guest_config *cfg, bool program);
+int guest_bring_up(struct guest *g, struct failure *f);
+void guest_wind_up(struct guest *g);
+void guest_announce_end(struct guest *g);
+void guest_left(struct guest *g);
+void guest_give_up(struct guest *g);
+int guest_add_events(struct guest *g, struct failure *f);
+int guest_start_thread(struct guest *g, void *(*run)(void *), struct failure *f);
 
 /*
  * The start-up dialogue of wire.h.  guest_handshake: up to its last step: its memory is there.

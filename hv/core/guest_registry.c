@@ -3,7 +3,6 @@
  * The registry: which guests live, which are remembered.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -188,12 +187,8 @@ void guest_delist(struct guest *g)
 
 static void stop_one(void *arg, struct guest *g)
 {
-	struct pollfd p = {.fd = g->g_ended_fd, .events = POLLIN};
-
 	(void)arg;
-	guest_stop(g);
-	while (poll(&p, 1, -1) < 0 && errno == EINTR)
-		continue;
+	guest_stop_wait(g);
 }
 
 void guest_stop_all(void)

@@ -55,6 +55,7 @@ static int send_config(struct guest *g, struct failure *f)
 	struct wire_config cfg = {.hdr = {.type = WIRE_CONFIG},
 	    .domid = g->g_domid,
 	    .vcpus = g->g_vcpus,
+	    .built = g->g_built,
 	    .ram_pages = g->g_ram_pages,
 	    .window_gfn = GUEST_WINDOW_GFN,
 	    .window_pages = g->g_window_pages,

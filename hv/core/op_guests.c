@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -215,16 +214,12 @@ json_t *op_wait(struct session *s, json_t *request, int *error, struct failure *
 json_t *op_stop(struct session *s, json_t *request, int *error, struct failure *f)
 {
 	struct guest *g = session_guest(request, "guest", error, f);
-	struct pollfd p = {.events = POLLIN};
 	json_t *fields;
 
 	(void)s;
 	if (g == NULL)
 		return NULL;
-	p.fd = g->g_ended_fd;
-	guest_stop(g);
-	while (poll(&p, 1, -1) < 0 && errno == EINTR)
-		continue;
+	guest_stop_wait(g);
 	fields = session_exit(g);
 	guest_put(g);
 	return fields;
@@ -291,7 +286,7 @@ static void list_one(void *arg, struct guest *g)
 	    [GUEST_STARTING] = "starting",
 	    [GUEST_RUNNING] = "running",
 	    [GUEST_STOPPING] = "stopping",
-	    [GUEST_ENDED] = "stopping",
+	    [GUEST_ENDED] = "shutdown",
 	};
 	struct timespec now;
 	const char *state;

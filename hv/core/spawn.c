@@ -75,7 +75,7 @@ static int safe_pair(int fds[2])
 	return error;
 }
 
-static int safe_eventfd(int *fd)
+int spawn_event(int *fd)
 {
 	int raw = SYS(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 
@@ -116,33 +116,29 @@ _Static_assert(WIRE_FD_PMAP == WIRE_FD_REQUEST + 1 && WIRE_FD_EVENT == WIRE_FD_R
     "see start()");
 
 /* => after an error what was made is in the arrays, for the caller to close */
-static int make_channels(int request[2], int pmap[2], int control[2], int *event)
+static int make_channels(int request[2], int pmap[2], int control[2])
 {
 	int error = safe_pair(request);
 
 	if (error == 0)
 		error = safe_pair(pmap);
-	if (error == 0)
-		error = safe_pair(control);
-	if (error == 0)
-		error = safe_eventfd(event);
-	return error;
+	return error != 0 ? error : safe_pair(control);
 }
 
 int spawn_vmm(struct spawned *sp, struct failure *f)
 {
-	int request[2] = {-1, -1}, pmap[2] = {-1, -1}, control[2] = {-1, -1}, event = -1, error;
+	int request[2] = {-1, -1}, pmap[2] = {-1, -1}, control[2] = {-1, -1}, error;
 	char path[PATH_MAX];
 
 	error = vmm_path(path, f);
 	if (error != 0)
 		return error;
-	error = make_channels(request, pmap, control, &event);
+	error = make_channels(request, pmap, control);
 	if (error != 0) {
 		failure_sys(f, error, "can't make the channels for a guest");
 		goto out_close;
 	}
-	error = start(path, (const int[]){request[1], pmap[1], event, control[1]}, &sp->pid);
+	error = start(path, (const int[]){request[1], pmap[1], sp->event, control[1]}, &sp->pid);
 	if (error != 0) {
 		failure_sys(f, error, "can't start %s", path);
 		goto out_close;
@@ -153,15 +149,12 @@ int spawn_vmm(struct spawned *sp, struct failure *f)
 	sp->request = request[0];
 	sp->pmap = pmap[0];
 	sp->control = control[0];
-	sp->event = event;
 	return 0;
 
 out_close:
 	close_pair(request);
 	close_pair(pmap);
 	close_pair(control);
-	if (event >= 0)
-		close(event);
 	return error;
 }
 

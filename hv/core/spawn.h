@@ -14,8 +14,12 @@ struct spawned {
 	pid_t pid;
 };
 
+/* spawn_event: an eventfd that spawn_vmm can hand over.  0 or -errno */
+int spawn_event(int *fd);
+
 /*
  * spawn_vmm: start a process; it is a child of ours, in a session of its own.
+ * => sp->event: by spawn_event, and stays the caller's
  * => the program is $LOMBARD_VMM, else lombard-vmm in our own directory
  * => 0, or -errno with *f and nothing left
  */

@@ -32,7 +32,7 @@
  */
 #include <stdint.h>
 
-#define WIRE_VERSION 4
+#define WIRE_VERSION 5
 #define WIRE_FD_REQUEST 3
 #define WIRE_FD_PMAP 4
 #define WIRE_FD_EVENT 5
@@ -83,6 +83,8 @@ struct wire_config {
 	struct wire_hdr hdr;
 	uint32_t domid;
 	uint32_t vcpus;
+	uint32_t built; /* by tools, from outside: no image is loaded, and it begins paused */
+	uint32_t pad;
 	uint64_t ram_pages;
 	uint64_t window_gfn;
 	uint64_t window_pages;

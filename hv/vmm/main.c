@@ -71,13 +71,18 @@ static int build(struct vmm *vm, struct failure *f)
 	if (!ret)
 		ret = sandbox_enter(vm, f);
 	/* The image may be anything, and a library takes it apart: without any privilege. */
-	return ret ? ret : machine_load(vm, f);
+	if (ret || vm->cfg.built)
+		return ret;
+	return machine_load(vm, f);
 }
 
 static void run(struct vmm *vm)
 {
 	struct vmm_end end = {.reason = WIRE_EXIT_VMM_ERROR};
 
+	/* What is built from outside has no state to begin with yet. */
+	if (vm->cfg.built)
+		gate_close(vm);
 	if (start_thread(vcpu_thread, "vcpu0", vm, &vm->gate.thread, &end.why))
 		link_exit(&end);
 	control_serve(vm);

@@ -236,6 +236,7 @@ void vcpu_run(struct vmm *vm, struct vmm_end *end)
 	int ret;
 
 	memset(end, 0, sizeof(*end));
+	gate_pass(vm);
 	/* Without it only time-outs would be off. */
 	(void)vcpu_read_tsc(&vm->vcpu, &vm->vcpu.tsc_first);
 	while (!ended) {

@@ -123,7 +123,8 @@ static inline bool gate_outside_p(struct vmm *vm)
  * By the vCPU thread.
  *
  * gate_run: KVM_RUN.  => 0 or -errno.
- * gate_pass: KVM_RUN was interrupted: wait here for as long as the gate is closed.
+ * gate_pass: KVM_RUN was interrupted, or has never been called: wait here for as long as the gate is
+ *	closed.
  * gate_put_off: a hypercall that can't be finished now (-ERESTART) shall be made again when the gate
  *	is open: move the vCPU back to its `out`, and wait.  => false: the gate is open already
  */

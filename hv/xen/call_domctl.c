@@ -11,6 +11,7 @@ static const struct row {
 	xen_domctl_fn *call;
 	unsigned flags;
 } rows[] = {
+    [XEN_DOMCTL_createdomain] = {xen_domctl_createdomain, DOMCTL_RESULTS | DOMCTL_ANY},
     [XEN_DOMCTL_destroydomain] = {xen_domctl_destroydomain, 0},
     [XEN_DOMCTL_pausedomain] = {xen_domctl_pausedomain, 0},
     [XEN_DOMCTL_unpausedomain] = {xen_domctl_unpausedomain, 0},

@@ -47,4 +47,7 @@ xen_domctl_fn xen_domctl_getvcpucontext, xen_domctl_gethvmcontext, xen_domctl_se
 xen_domctl_fn xen_domctl_gethvmcontext_partial, xen_domctl_getpageframeinfo3;
 xen_domctl_fn xen_domctl_sendtrigger;
 
+/* call_domctl_build.c */
+xen_domctl_fn xen_domctl_createdomain;
+
 #endif

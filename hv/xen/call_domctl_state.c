@@ -3,7 +3,6 @@
  * XEN_DOMCTL_* on a domain's life and its vCPU: pause, destroy, registers.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 
 #include "lib/host.h"
@@ -30,13 +29,9 @@ int64_t xen_domctl_unpausedomain(struct xen_caller *c, struct guest *g, struct x
 
 int64_t xen_domctl_destroydomain(struct xen_caller *c, struct guest *g, struct xen_domctl *op)
 {
-	struct pollfd p = {.fd = g->g_ended_fd, .events = POLLIN};
-
 	(void)c;
 	(void)op;
-	guest_stop(g);
-	while (poll(&p, 1, -1) < 0 && errno == EINTR)
-		continue;
+	guest_stop_wait(g);
 	return 0;
 }
 

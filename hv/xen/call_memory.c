@@ -105,6 +105,10 @@ static int64_t get_vnumainfo(struct xen_caller *c, uint64_t arg)
 }
 
 static xen_memory_fn *const rows[] = {
+    [XENMEM_decrease_reservation] = xen_memory_decrease,
+    [XENMEM_populate_physmap] = xen_memory_populate,
+    [XENMEM_set_memory_map] = xen_memory_set_map,
+    [XENMEM_claim_pages] = xen_memory_claim,
     [XENMEM_current_reservation] = current_reservation,
     [XENMEM_maximum_reservation] = maximum_reservation,
     [XENMEM_maximum_gpfn] = maximum_gpfn,

@@ -21,4 +21,7 @@ int xen_memory_domain(const struct xen_caller *c, domid_t domid, uint32_t *who);
 /* call_sharing.c */
 xen_memory_fn xen_memory_sharing;
 
+/* call_memory_build.c */
+xen_memory_fn xen_memory_populate, xen_memory_decrease, xen_memory_claim, xen_memory_set_map;
+
 #endif

@@ -88,9 +88,23 @@ void xen_domain_memory_put(struct guest *g, struct uvm_map *map)
 	guest_put(g);
 }
 
-/* => guest locked */
+static uint32_t shutdown_reason(const struct guest *g)
+{
+	switch (g->g_end) {
+	case GUEST_END_POWEROFF:
+		return SHUTDOWN_poweroff;
+	case GUEST_END_REBOOT:
+		return SHUTDOWN_reboot;
+	default:
+		return SHUTDOWN_crash;
+	}
+}
+
+/* => guest locked.  Those that tools have built wait for their tools once they have shut down. */
 static uint32_t state_flags(const struct guest *g)
 {
+	if (g->g_built && g->g_end_known && !g->g_unwanted)
+		return XEN_DOMINF_shutdown | shutdown_reason(g) << XEN_DOMINF_shutdownshift;
 	switch (g->g_state) {
 	case GUEST_STARTING:
 		return XEN_DOMINF_paused;

@@ -29,7 +29,8 @@ struct xen_domain {
 	struct xen_affinity *xd_affinity; /* of each vCPU; NULL: any CPU */
 	struct cpu_policy *xd_policy;	  /* NULL: as all guests have it */
 	uint32_t xd_tsc_mode, xd_tsc_incarnation;
-	bool xd_ran; /* it has run: its processor can't be changed any more */
+	uint32_t xd_grant_frames; /* of a domain that a tool builds: most; 0: as any other */
+	bool xd_ran;		  /* it has run: its processor can't be changed any more */
 };
 
 /*

@@ -12,6 +12,9 @@
  *   events	an event from one handle to another
  *   maps D N	N times: map pages 0x100.. of a domain, unmap them in different ways
  *   states D N	N times: pause a domain, get its context, set it again, unpause
+ *   domains N STAGE	make N PVH domains, say their numbers, and leave them: "bare", with "memory", or
+ *			"started", without a state
+ *   bad-domains	what can't be made or given memory, and the errors that have to come
  *   view D N	map N pages from 0x100 on, once, and hold them until it is killed
  *   lost	a handle of every kind; waits for a byte from stdin, then tries every one
  *
@@ -330,6 +333,149 @@ static int states(uint32_t domid, unsigned n)
 	return 0;
 }
 
+static struct xen_domctl_createdomain pvh(void)
+{
+	return (struct xen_domctl_createdomain){
+	    .flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap,
+	    .max_vcpus = 1,
+	    .max_evtchn_port = 1023,
+	    .max_grant_frames = 40,
+	    .max_maptrack_frames = 1024,
+	    .grant_opts = XEN_DOMCTL_GRANT_version(1),
+	    .arch = {.emulation_flags = XEN_X86_EMU_LAPIC},
+	};
+}
+
+#define DOMAIN_KB 8192u
+
+static int give_memory(xc_interface *xc, uint32_t domid)
+{
+	xen_pfn_t gfns[4] = {0, 1, 0x7ff, 0xfc000};
+
+	if (xc_domain_setmaxmem(xc, domid, DOMAIN_KB) != 0)
+		return failed("xc_domain_setmaxmem");
+	return xc_domain_populate_physmap_exact(xc, domid, 4, 0, 0, gfns) == 0
+		   ? 0
+		   : failed("xc_domain_populate_physmap_exact");
+}
+
+static int domains(unsigned n, const char *stage)
+{
+	xc_interface *xc = xc_interface_open(NULL, NULL, 0);
+	int result = 0;
+
+	if (xc == NULL)
+		return failed("xc_interface_open");
+	for (unsigned i = 0; i < n && result == 0; i++) {
+		struct xen_domctl_createdomain config = pvh();
+		uint32_t domid = DOMID_INVALID;
+
+		if (xc_domain_create(xc, &domid, &config) != 0)
+			return failed("xc_domain_create");
+		printf("%u\n", domid);
+		if (strcmp(stage, "bare") != 0)
+			result = give_memory(xc, domid);
+		if (strcmp(stage, "started") == 0 && xc_domain_unpause(xc, domid) != 0)
+			result = failed("xc_domain_unpause");
+	}
+	xc_interface_close(xc);
+	return result;
+}
+
+/* 1 and a word when a call does not fail with this errno. */
+static int want(const char *what, int ret, int error)
+{
+	if (ret < 0 && errno == error)
+		return 0;
+	printf("%s: value %d, %s, not %s\n", what, ret, ret < 0 ? strerror(errno) : "no error",
+	    strerror(error));
+	return 1;
+}
+
+static int bad_configs(xc_interface *xc)
+{
+	struct xen_domctl_createdomain config;
+	uint32_t domid;
+	int bad = 0;
+
+#define BAD(field, value, error)                                                                   \
+	do {                                                                                       \
+		config = pvh();                                                                    \
+		config.field = (value);                                                            \
+		domid = DOMID_INVALID;                                                             \
+		bad += want(#field " = " #value, xc_domain_create(xc, &domid, &config), error);    \
+	} while (0)
+
+	BAD(flags, 0, EOPNOTSUPP); /* PV */
+	BAD(flags, XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_iommu, EOPNOTSUPP);
+	BAD(flags, XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_nested_virt, EOPNOTSUPP);
+	BAD(flags, XEN_DOMCTL_CDF_hvm | 1u << 20, EINVAL);
+	BAD(max_vcpus, 0, EINVAL);
+	BAD(max_vcpus, 129, EINVAL);
+	BAD(max_grant_frames, 0, EINVAL);
+	BAD(max_grant_frames, 65, EINVAL);
+	BAD(grant_opts, 0, EINVAL);
+	BAD(cpupool_id, 7, ENOENT);
+	BAD(vmtrace_size, 4096, EOPNOTSUPP);
+	BAD(arch.emulation_flags, XEN_X86_EMU_ALL, EOPNOTSUPP); /* HVM with devices */
+	domid = 77;
+	config = pvh();
+	bad += want("a domid of one's choice", xc_domain_create(xc, &domid, &config), EOPNOTSUPP);
+	return bad;
+}
+
+/* Extents end where one can't be had: their number is what was done. */
+static int bad_memory(xc_interface *xc, uint32_t domid)
+{
+	xen_pfn_t gfns[] = {0, 0x800, 1}, odd = 1, top = UINT64_MAX, window = 0x100000;
+	int bad = 0, done;
+
+	bad += want("two vCPUs", xc_domain_max_vcpus(xc, domid, 2), EINVAL);
+	bad += want("unpause without memory", xc_domain_unpause(xc, domid), EAGAIN);
+	bad += want("memory of 1 MiB",
+	    xc_domain_setmaxmem(xc, domid, 1024) != 0
+		? -1
+		: xc_domain_populate_physmap(xc, domid, 1, 0, 0, gfns),
+	    EINVAL);
+	bad += give_memory(xc, domid);
+	done = xc_domain_populate_physmap(xc, domid, 3, 0, 0, gfns);
+	if (done != 1) {
+		printf("behind RAM: %d extents\n", done);
+		bad++;
+	}
+	if (xc_domain_populate_physmap(xc, domid, 1, 9, 0, &odd) != 0 ||
+	    xc_domain_populate_physmap(xc, domid, 1, 0, 0, &top) != 0 ||
+	    xc_domain_populate_physmap(xc, domid, 1, 0, 0, &window) != 0) {
+		printf("extents that are not there\n");
+		bad++;
+	}
+	bad += want("order 19", xc_domain_populate_physmap(xc, domid, 1, 19, 0, gfns), EINVAL);
+	bad += want("no domain", xc_domain_populate_physmap(xc, 30000, 1, 0, 0, gfns), ESRCH);
+	bad += want("a claim of 1 PiB", xc_domain_claim_pages(xc, domid, 1ul << 30), ENOMEM);
+	return bad;
+}
+
+static int bad_domains(void)
+{
+	xc_interface *xc = xc_interface_open(NULL, NULL, 0);
+	struct xen_domctl_createdomain config = pvh();
+	uint32_t domid = DOMID_INVALID;
+	int bad;
+
+	if (xc == NULL)
+		return failed("xc_interface_open");
+	bad = bad_configs(xc);
+	if (xc_domain_create(xc, &domid, &config) != 0)
+		return failed("xc_domain_create");
+	bad += bad_memory(xc, domid);
+	if (xc_domain_destroy(xc, domid) != 0)
+		return failed("xc_domain_destroy");
+	bad += want("a domain that was destroyed", xc_domain_pause(xc, domid), ESRCH);
+	xc_interface_close(xc);
+	printf("bad-domains: %s\n", bad == 0 ? "errors are as they should be" : "wrong");
+	return bad != 0;
+}
+
 static unsigned number(char **argv, int argc, int i)
 {
 	return i < argc ? (unsigned)strtoul(argv[i], NULL, 0) : 0;
@@ -357,6 +503,10 @@ int main(int argc, char **argv)
 		return lost();
 	if (strcmp(what, "maps") == 0)
 		return maps(number(argv, argc, 2), number(argv, argc, 3));
+	if (strcmp(what, "domains") == 0)
+		return domains(number(argv, argc, 2), argc > 3 ? argv[3] : "bare");
+	if (strcmp(what, "bad-domains") == 0)
+		return bad_domains();
 	if (strcmp(what, "states") == 0)
 		return states(number(argv, argc, 2), number(argv, argc, 3));
 	if (strcmp(what, "view") == 0)
