@@ -27,9 +27,9 @@ static inline struct chan *join(const struct chan_options *options)
 	return ch;
 }
 
-static inline void pair_open(unsigned fake_flags, const struct chan_options *options)
+static inline void pair_open(unsigned how, const struct chan_options *options)
 {
-	fake_start(fake_flags);
+	fake_start(how);
 	OK(chan_create("a", options, &a));
 	b = join(options);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: $(CHAN_SRCS) $(CHAN_FAKE) */
 /* b is hostile: it writes into its control area what no library would. */
+#include "chan/fake_private.h"
 #include "chan/pair.h"
 
 /* b publishes a descriptor of its own making as its next message. */
@@ -332,4 +333,27 @@ ChanTest(chan_hostile, seal_for_another_peer_is_none)
 	expect_and_release(b, 8192, 1, CHAN_SEALED);
 	FAILS(chan_recv(c, CHAN_NOW, &msg), EPROTO);
 	chan_close(c);
+}
+
+/*
+ * Regression: when a cell ended, seals ended with it, and a program that looked at that moment took
+ * its honest peer for a cheat.
+ */
+ChanTest(chan_hostile, seal_that_ends_with_us_is_no_breach)
+{
+	struct chan_status *ours, *theirs;
+	struct chan_message msg;
+	uint32_t nr;
+
+	send_filled(a, 10000, 1, CHAN_SEND_SEALED);
+	ours = fake_find(b->ep.id)->status;
+	theirs = fake_find(a->ep.id)->status;
+	nr = theirs->sealed[1].nr;
+	cr_assert_gt(nr, 0);
+	ours->state = CHAN_STATE_CLOSED;
+	theirs->sealed[1].nr = 0;
+	FAILS(chan_recv(b, CHAN_NOW, &msg), EPIPE);
+	ours->state = CHAN_STATE_OPEN;
+	theirs->sealed[1].nr = nr;
+	expect_and_release(b, 10000, 1, CHAN_SEALED);
 }
