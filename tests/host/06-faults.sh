@@ -179,4 +179,29 @@ run_program() {
 
 test_program() { fail_each run_program; }
 
-host_tests lombardd vmm_alone vmm_borrower channels program
+# A domain that a Xen tool makes and gives memory.
+run_domain() {
+	local names
+	export LOMBARD_FAIL_SYS=lombardd:$n
+	own_cell "$n"
+	unset LOMBARD_FAIL_SYS
+	run timeout -s KILL 30 "$bin/lombard" xen "$bin/host/xenprobe" domains 1 memory
+	[ "$status" = 0 ] || [ -n "$out$err" ] || fail "N=$n: failed with $status and without a word"
+	[ "$status" -le 126 ] || fail "N=$n: status $status"
+	# It stays until it is stopped, and one of these may be what fails.
+	for _ in 1 2; do
+		names=$(guest_names)
+		# shellcheck disable=SC2086
+		[ -z "$names" ] || run "$bin/lombard" stop $names
+	done
+	# If nothing has failed so far, the end of the cell may be what does.
+	if triggered; then
+		recovered
+	else
+		cell_stop || true
+	fi
+}
+
+test_domain() { fail_each run_domain; }
+
+host_tests lombardd vmm_alone vmm_borrower channels program domain
