@@ -28,7 +28,7 @@ testbed-ready: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --fetch --vendor ept $(EPT_KERNELS:%=--kernel %)
 
 check-npt: $(TESTBED_NEED)
-	$(Q)$(TESTBED) --limit 2400 --vendor npt $(NPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
+	$(Q)$(TESTBED) --limit 3000 --vendor npt $(NPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
 
 check-ept: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --limit 1800 --vendor ept $(EPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
