@@ -101,6 +101,35 @@ void cli_parse(struct cli *cli, enum cli_flags flags, const struct argp *own, vo
 	argp_parse(&root, argc, argv, ARGP_IN_ORDER, NULL, &in);
 }
 
+static error_t parse_guests(int key, char *arg, struct argp_state *state)
+{
+	struct cli_guests *guests = state->input;
+
+	(void)arg;
+	switch (key) {
+	case ARGP_KEY_ARG:
+		return ARGP_ERR_UNKNOWN; /* wanted: all of them, in ARGP_KEY_ARGS */
+	case ARGP_KEY_ARGS:
+		guests->names = state->argv + state->next;
+		guests->n = state->argc - state->next;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which GUEST? `lombard list` shows them");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+void cli_parse_guests(struct cli *cli, enum cli_flags flags, const char *doc,
+    struct cli_guests *guests, int argc, char **argv)
+{
+	const struct argp argp = {.parser = parse_guests, .args_doc = "GUEST...", .doc = doc};
+
+	*guests = (struct cli_guests){0};
+	cli_parse(cli, flags, &argp, guests, argc, argv);
+}
+
 void cli_parse_plain(struct cli *cli, enum cli_flags flags, const char *doc, int argc, char **argv)
 {
 	const struct argp own = {.doc = doc};

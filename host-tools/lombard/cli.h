@@ -46,6 +46,14 @@ enum cli_flags { CLI_PLAIN = 0, CLI_WITH_JSON = 1 };
 void cli_parse(struct cli *cli, enum cli_flags flags, const struct argp *own, void *input, int argc,
     char **argv);
 
+/* cli_parse_guests: parse a subcommand that takes guests, at least one, and the common options. */
+struct cli_guests {
+	char **names; /* of argv */
+	int n;
+};
+void cli_parse_guests(struct cli *cli, enum cli_flags flags, const char *doc,
+    struct cli_guests *guests, int argc, char **argv);
+
 /* Parse a subcommand that takes nothing but the common options. */
 void cli_parse_plain(struct cli *cli, enum cli_flags flags, const char *doc, int argc, char **argv);
 

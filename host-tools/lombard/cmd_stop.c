@@ -6,37 +6,9 @@
 #include "client.h"
 #include "exit_event.h"
 
-struct stop_options {
-	char **guests;
-	int nguests;
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct stop_options *o = state->input;
-
-	(void)arg;
-	switch (key) {
-	case ARGP_KEY_ARG:
-		return ARGP_ERR_UNKNOWN; /* wanted: all of them, in ARGP_KEY_ARGS */
-	case ARGP_KEY_ARGS:
-		o->guests = state->argv + state->next;
-		o->nguests = state->argc - state->next;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which GUEST? `lombard list` shows them");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp argp = {
-    .parser = parse,
-    .args_doc = "GUEST...",
-    .doc = "Stop guests at once, and wait until they are gone.\vA guest is named by its domid or "
-	   "its name.  What it had lent keeps its bytes for its borrowers.",
-};
+static const char doc[] = "Stop guests at once, and wait until they are gone.\vA guest is named by "
+			  "its domid or its name. "
+			  " What it had lent keeps its bytes for its borrowers.";
 
 /* => ends: where the exit events are gathered; NULL: print each */
 static int take_end(const char *what, json_t *answer, json_t *ends)
@@ -84,18 +56,18 @@ static int print_ends(json_t *ends)
 
 int cmd_stop(struct cli *cli, int argc, char **argv)
 {
-	struct stop_options o = {0};
+	struct cli_guests guests;
 	json_t *ends = NULL;
 	int status = CLI_OK;
 	struct client c;
 
-	cli_parse(cli, CLI_WITH_JSON, &argp, &o, argc, argv);
+	cli_parse_guests(cli, CLI_WITH_JSON, doc, &guests, argc, argv);
 	if (client_open(&c, cli->socket))
 		return CLI_FAILED;
 	if (cli->json)
 		ends = json_array();
-	for (int i = 0; i < o.nguests; i++)
-		if (stop_one(&c, o.guests[i], ends))
+	for (int i = 0; i < guests.n; i++)
+		if (stop_one(&c, guests.names[i], ends))
 			status = CLI_FAILED;
 	if (cli->json && print_ends(ends))
 		status = CLI_FAILED;
