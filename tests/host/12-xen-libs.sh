@@ -74,9 +74,13 @@ test_no_cell() {
 	says 'lombard start' "$err"
 }
 
+# In a testbed everything is busybox, which is linked statically and has no printenv.
+need_programs() { [ -z "${TESTBED:-}" ] || skip "programs here load no libraries"; }
+
 # The tool itself, not Debian's wrapper, which wants Xen; and also when the program finds it itself.
 test_finds_tools() {
 	need_tools
+	need_programs
 	expect 0 lombard xen sh -c 'command -v xl; command -v xentop'
 	equal "tools" "$out" "$tools/xl"$'\n'"$tools/xentop"
 	expect 0 env -u PATH "$bin/lombard" xen /usr/bin/printenv PATH
@@ -85,6 +89,7 @@ test_finds_tools() {
 
 test_env() {
 	local odd="$work/it's odd"
+	need_programs
 	mkdir -p "$odd"
 	expect 0 lombard env
 	says "export LOMBARD_SOCKET='$LOMBARD_SOCKET'" "$out"
@@ -99,11 +104,13 @@ test_env() {
 
 # What a program has in these variables already stays.
 test_env_adds() {
+	need_programs
 	expect 0 env LD_LIBRARY_PATH=/somewhere "$bin/lombard" xen printenv LD_LIBRARY_PATH
 	equal "libraries" "$out" "$host_build/lib/xen:/somewhere"
 }
 
 test_files_of_the_kernel() {
+	need_programs
 	expect 0 lombard xen cat /proc/xen/xsd_port
 	equal "port" "$out" 1
 	expect 0 lombard xen sh -c 'wc -c </proc/xen/xsd_kva'

@@ -252,7 +252,8 @@ test_policy() {
 	info policy
 	says "leaves=120 msrs=2" "$out"
 	line=$(row_of "serialised=*" "$out")
-	[ "$(field serialised)" -gt 30 ] || fail "too few leaves: $out"
+	# An emulated processor has few.
+	[ "$(field serialised)" -gt 8 ] || fail "too few leaves: $out"
 	expect 0 lombard xen xen-cpuid -p
 	says "Xen reports there are maximum 120 leaves and 2 MSRs" "$out"
 	says "PV Max policy not supported by Xen" "$out"
