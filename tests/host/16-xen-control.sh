@@ -330,6 +330,7 @@ test_states_at_work() {
 
 test_crash_by_tool() {
 	need_tools
+	need_states
 	launch counter count
 	await "$console" "probe: count *"
 	expect 0 lombard xen "$tools/xen-hvmcrash" "$domid"
