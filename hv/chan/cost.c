@@ -3,7 +3,7 @@
  * From which length on is a message cheaper lent than copied?
  *
  *	copy(n) = n * c			c: nanoseconds a byte of memcpy
- *	lend(n) = H / B + frames(n) * C	H: a hypercall; B: sealed messages that are published at
+ *	lend(n) = 2H / B + frames(n) * C	H: a hypercall, to seal and to unseal; B: messages published at
  *					once; C: protecting a frame, un-protecting it, and the
  *					fault of the sender's next write to it
  *
@@ -15,8 +15,8 @@
  * With huge frames messages are worth lending that no near cache holds: there c is measured over so
  * much memory.  With small ones lending hardly pays, and nothing is spent on finding out.
  *
- * One frame is enough up to a frame's size: lend from (H / B + C) / c on.  Beyond, each frame must
- * earn its C: from (H / B + C) / (c - C / frame) on, or never if C is more than copying the frame.
+ * One frame is enough up to a frame's size: lend from (2H / B + C) / c on.  Beyond, each frame must
+ * earn its C: from (2H / B + C) / (c - C / frame) on, or never if C is more than copying the frame.
  */
 #include "private.h"
 
@@ -62,7 +62,7 @@ static void update(struct chan *ch)
 	uint64_t frame = UINT64_C(1) << ch->frame_shift;
 	bool known = cost->seal_samples >= COST_SAMPLES && cost->touch_samples >= COST_SAMPLES;
 	uint64_t per_frame = known ? cost->seal_ns + cost->touch_ns : 0;
-	uint64_t fixed = cost->call_ns * COST_BATCH_ONE / cost->batch + per_frame;
+	uint64_t fixed = 2 * cost->call_ns * COST_BATCH_ONE / cost->batch + per_frame;
 	uint64_t frame_copy = (cost->copy_ns << ch->frame_shift) / COST_COPY_BYTES;
 	uint64_t from = fixed * COST_COPY_BYTES / cost->copy_ns;
 
