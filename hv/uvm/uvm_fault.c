@@ -39,13 +39,12 @@ struct fault {
 static unsigned wanted_bank(struct fault *fl)
 {
 	struct uvm_store *st = fl->fl_map->vm_store;
-	struct uvm_anon *an = uvm_amap_lookup(fl->fl_entry->me_amap, fl->fl_slot);
+	struct uvm_anon *an = NULL;
 
 	if (fl->fl_bank != NO_BANK)
 		return fl->fl_bank;
-	if (an == NULL)
+	if (uvm_amap_lookup(fl->fl_entry->me_amap, fl->fl_slot) == NULL)
 		return 0;
-	an = NULL;
 	if (fl->fl_slot > 0 && !uvm_amap_busy(fl->fl_entry->me_amap, fl->fl_slot - 1))
 		an = uvm_amap_lookup(fl->fl_entry->me_amap, fl->fl_slot - 1);
 	if (an == NULL || an->an_page->pg_store != st)
