@@ -50,6 +50,8 @@ static void close_all(struct guest *g)
 	close_fd(&g->g_pmap_sock);
 	close_fd(&g->g_event);
 	close_fd(&g->g_uffd);
+	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++)
+		close_fd(&g->g_upcall[i]);
 	for (unsigned i = 0; i < 3; i++)
 		close_fd(&g->g_start_fds[i]);
 }
@@ -369,9 +371,12 @@ struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 	g->g_control = -1;
 	g->g_request = g->g_pmap_sock = g->g_event = g->g_uffd = g->g_result_fd = -1;
 	g->g_start_fds[0] = g->g_start_fds[1] = g->g_start_fds[2] = -1;
+	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++)
+		g->g_upcall[i] = -1;
 	g->g_ram_pages = cfg->ram_pages;
 	g->g_window_pages = cfg->window_pages;
 	g->g_vcpus = cfg->vcpus;
+	g->g_lapic = cfg->lapic || cfg->vcpus > 1;
 	g->g_program = program;
 	g->g_grants.gd_broken = grants_broken;
 	snprintf(g->g_image, sizeof(g->g_image), "%s", cfg->image_path);
@@ -493,6 +498,8 @@ int guest_add_events(struct guest *g, struct failure *f)
 {
 	int error = spawn_event(&g->g_event);
 
+	for (unsigned i = 0; i < g->g_vcpus && g->g_lapic && error == 0; i++)
+		error = spawn_event(&g->g_upcall[i]);
 	if (error != 0)
 		return failure_sys(f, error, "can't make the channels for a guest");
 	error = evtchn_domain_add(&g->g_events, g->g_domid, g->g_event);

@@ -61,7 +61,8 @@ enum guest_end {
 struct guest_config {
 	const char *name; /* NULL or "": "guest" and the domid */
 	uint64_t ram_pages, window_pages;
-	uint32_t vcpus;
+	uint32_t vcpus;		/* 1 to WIRE_MAX_VCPUS */
+	bool lapic;		/* it takes interrupts: with more than one vCPU always */
 	const char *image_path; /* for messages */
 	const char *cmdline;
 	const char *console_path; /* for messages; NULL when it is a client's descriptor */
@@ -83,6 +84,7 @@ struct guest {
 	char g_cmdline[WIRE_CMDLINE_LEN];
 	uint64_t g_ram_pages, g_window_pages; /* s */
 	uint32_t g_vcpus;		      /* s */
+	bool g_lapic;			      /* s: struct wire_config */
 	struct timespec g_born;		      /* s: CLOCK_MONOTONIC */
 	bool g_program;			      /* s: a host program */
 	bool g_built;			      /* s: made by tools: see guest_create */
@@ -113,6 +115,7 @@ struct guest {
 	/* The guest's thread. */
 	pthread_t g_thread;
 	int g_request, g_pmap_sock, g_event, g_uffd;
+	int g_upcall[WIRE_MAX_VCPUS]; /* eventfd of each vCPU, with g_lapic; else -1 */
 	int g_result_fd;    /* goes with the result of the hypercall under way; stays its giver's */
 	int g_start_fds[3]; /* image, console in, console out: until they are handed over */
 	struct remote_pmap g_pmap;
@@ -187,7 +190,7 @@ void guest_stop(struct guest *g);
 void guest_stop_wait(struct guest *g);
 
 /*
- * Control of a guest's vCPU (guest_control.c).  Any thread but the guest's own, since its vCPU may
+ * Control of a guest's vCPUs (guest_control.c).  Any thread but the guest's own, since a vCPU may
  * sleep in a fault that has to be served first; waits for the guest's process, for a limited time:
  * one that does not answer is killed, and with it the guest.
  * => no locks held, not inside the world
@@ -204,12 +207,14 @@ int guest_pause(struct guest *g);
 int guest_unpause(struct guest *g);
 
 /*
- * guest_get_state, guest_set_state: its vCPU's registers.  It is paused meanwhile, if it is not anyway.
+ * guest_get_state, guest_set_state: a vCPU's registers.  The guest is paused meanwhile, if it is not
+ *	anyway.
+ * => vcpu < g_vcpus
  * => errors as of guest_pause, and: -EBUSY (set): it is in a hypercall that takes long; -EINVAL (set):
  *    no vCPU can be in that state, and a part of it may have been set
  */
-int guest_get_state(struct guest *g, struct wire_vcpu *v);
-int guest_set_state(struct guest *g, const struct wire_vcpu *v);
+int guest_get_state(struct guest *g, unsigned vcpu, struct wire_vcpu *v);
+int guest_set_state(struct guest *g, unsigned vcpu, const struct wire_vcpu *v);
 
 static inline bool guest_paused_p(const struct guest *g)
 {

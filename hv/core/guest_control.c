@@ -119,57 +119,58 @@ int guest_unpause(struct guest *g)
 	return error;
 }
 
-/* => control locked.  What is done to the vCPU while no instruction runs. */
-static int while_paused(struct guest *g, int (*work)(struct guest *g, void *arg), void *arg)
+/* => control locked.  What is done to a vCPU while no instruction runs. */
+static int while_paused(struct guest *g,
+    int (*work)(struct guest *g, unsigned vcpu, struct wire_vcpu *v), unsigned vcpu,
+    struct wire_vcpu *v)
 {
 	int error = g->g_pauses == 0 ? tell(g, WIRE_PAUSE) : 0, undone;
 
 	if (error != 0)
 		return error;
-	error = work(g, arg);
+	error = work(g, vcpu, v);
 	undone = g->g_pauses == 0 ? tell(g, WIRE_UNPAUSE) : 0;
 	return error != 0 ? error : undone;
 }
 
-static int get_state(struct guest *g, void *arg)
+static int get_state(struct guest *g, unsigned vcpu, struct wire_vcpu *v)
 {
-	struct wire_control msg = {.hdr = {.type = WIRE_GET_STATE}};
+	struct wire_control msg = {.hdr = {.type = WIRE_GET_STATE}, .vcpu = vcpu};
 	struct wire_state answer;
 	int error = ask(g, &msg, sizeof(msg), &answer, sizeof(answer), WIRE_STATE);
 
 	if (error == 0)
-		*(struct wire_vcpu *)arg = answer.vcpu;
+		*v = answer.state;
 	return error;
 }
 
-int guest_get_state(struct guest *g, struct wire_vcpu *v)
+int guest_get_state(struct guest *g, unsigned vcpu, struct wire_vcpu *v)
 {
 	int error = begin(g);
 
 	if (error != 0)
 		return error;
-	error = while_paused(g, get_state, v);
+	error = while_paused(g, get_state, vcpu, v);
 	end(g);
 	return error;
 }
 
-static int set_state(struct guest *g, void *arg)
+static int set_state(struct guest *g, unsigned vcpu, struct wire_vcpu *v)
 {
-	struct wire_set_state msg = {
-	    .hdr = {.type = WIRE_SET_STATE}, .vcpu = *(const struct wire_vcpu *)arg};
+	struct wire_set_state msg = {.hdr = {.type = WIRE_SET_STATE}, .vcpu = vcpu, .state = *v};
 	struct wire_controlled answer;
 
 	return ask(g, &msg, sizeof(msg), &answer, sizeof(answer), WIRE_CONTROLLED);
 }
 
-int guest_set_state(struct guest *g, const struct wire_vcpu *v)
+int guest_set_state(struct guest *g, unsigned vcpu, const struct wire_vcpu *v)
 {
 	struct wire_vcpu copy = *v;
 	int error = begin(g);
 
 	if (error != 0)
 		return error;
-	error = while_paused(g, set_state, &copy);
+	error = while_paused(g, set_state, vcpu, &copy);
 	end(g);
 	return error;
 }

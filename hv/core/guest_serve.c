@@ -56,6 +56,7 @@ static int send_config(struct guest *g, struct failure *f)
 	    .domid = g->g_domid,
 	    .vcpus = g->g_vcpus,
 	    .built = g->g_built,
+	    .lapic = g->g_lapic,
 	    .ram_pages = g->g_ram_pages,
 	    .window_gfn = GUEST_WINDOW_GFN,
 	    .window_pages = g->g_window_pages,
@@ -63,15 +64,19 @@ static int send_config(struct guest *g, struct failure *f)
 	    .special_pages = g->g_program ? 0 : GUEST_SPECIAL_PAGES,
 	    .ram_index = 0,
 	    .special_index = g->g_ram_pages + g->g_window_pages};
-	const int fds[4] = {memfd_store_of(g->g_map->vm_store)->ms_fd, g->g_start_fds[0],
+	int fds[WIRE_CONFIG_FDS] = {memfd_store_of(g->g_map->vm_store)->ms_fd, g->g_start_fds[0],
 	    g->g_start_fds[1], g->g_start_fds[2]};
+	unsigned nfds = WIRE_CONFIG_FIXED_FDS;
 	int error;
+
+	for (unsigned i = 0; i < g->g_vcpus && g->g_lapic; i++)
+		fds[nfds++] = g->g_upcall[i];
 
 	memcpy(cfg.name, g->g_name, sizeof(cfg.name));
 	memcpy(cfg.image_path, g->g_image, sizeof(cfg.image_path));
 	memcpy(cfg.cmdline, g->g_cmdline, sizeof(cfg.cmdline));
 	/* A host program has neither RAM nor image nor console. */
-	error = sock_send(g->g_request, &cfg, sizeof(cfg), fds, g->g_program ? 0 : 4);
+	error = sock_send(g->g_request, &cfg, sizeof(cfg), fds, g->g_program ? 0 : nfds);
 	if (error != 0)
 		return failure_sys(
 		    f, error, "can't tell the process of %s what to build", g->g_name);

@@ -63,8 +63,8 @@ static int check_sizes(
 		return failure_set(f, -EINVAL, "a guest can have 2 MiB to 3584 MiB of memory");
 	if (cfg->window_pages < 1 || cfg->window_pages > GUEST_MAX_WINDOW_PAGES)
 		return failure_set(f, -EINVAL, "a guest can have 4 KiB to 64 GiB of window area");
-	if (vcpus < 1 || vcpus > 64)
-		return failure_set(f, -EINVAL, "a guest can have 1 to 64 vCPUs");
+	if (vcpus < 1 || vcpus > WIRE_MAX_VCPUS)
+		return failure_set(f, -EINVAL, "a guest can have 1 to 16 vCPUs");
 	return 0;
 }
 

@@ -20,9 +20,11 @@
  *
  * Start-up:
  *   VMM  -> wire_hello                                    "I run"
- *   core -> wire_config  + fds: store, image, in, out     what to build
+ *   core -> wire_config  + fds: store, image, in, out,    what to build
+ *                          with lapic one eventfd per vCPU
  *   VMM  -> wire_ready   + fd:  userfaultfd               built: RAM mapped and registered
  *   core -> wire_start                                    events are served: run the vCPUs
+ * With lapic the core adds 1 to a vCPU's own eventfd when upcall_pending of its vcpu_info becomes 1.
  * At the end the VMM sends wire_exit and waits for the core to close, or just dies.
  *
  * A host program that uses channels (operation `channel` of docs/control-protocol.md) gets its ends
@@ -32,7 +34,7 @@
  */
 #include <stdint.h>
 
-#define WIRE_VERSION 5
+#define WIRE_VERSION 6
 #define WIRE_FD_REQUEST 3
 #define WIRE_FD_PMAP 4
 #define WIRE_FD_EVENT 5
@@ -41,6 +43,7 @@
 #define WIRE_MAX_EXTENTS 64 /* in one wire_map; longer lists are sent as several messages */
 #define WIRE_MAX_FDS 16	    /* with one message */
 #define WIRE_MAX_ARG 256    /* bytes of a hypercall's structure */
+#define WIRE_MAX_VCPUS 16   /* of one guest */
 #define WIRE_NAME_LEN 32    /* guest name with its NUL */
 #define WIRE_CMDLINE_LEN 1024
 #define WIRE_TEXT_LEN 512
@@ -82,9 +85,9 @@ struct wire_hello {
 struct wire_config {
 	struct wire_hdr hdr;
 	uint32_t domid;
-	uint32_t vcpus;
+	uint32_t vcpus; /* 1 unless lapic */
 	uint32_t built; /* by tools, from outside: no image is loaded, and it begins paused */
-	uint32_t pad;
+	uint32_t lapic; /* it has local APICs and an IO-APIC: its vCPUs take interrupts */
 	uint64_t ram_pages;
 	uint64_t window_gfn;
 	uint64_t window_pages;
@@ -97,6 +100,9 @@ struct wire_config {
 	char image_path[WIRE_TEXT_LEN]; /* for messages; the image itself is a descriptor */
 	char cmdline[WIRE_CMDLINE_LEN];
 };
+
+#define WIRE_CONFIG_FIXED_FDS 4
+#define WIRE_CONFIG_FDS (WIRE_CONFIG_FIXED_FDS + WIRE_MAX_VCPUS)
 
 /* The VMM's addresses of the areas, so that the core can translate userfaultfd addresses. */
 struct wire_ready {
@@ -250,22 +256,26 @@ struct wire_vcpu {
  *   WIRE_PAUSE      answered once no guest instruction runs, nor will before WIRE_UNPAUSE.  The VMM may
  *                   still be busy with a hypercall that the guest has made
  *   WIRE_UNPAUSE    the guest goes on
- *   WIRE_GET_STATE  of a paused guest: answered by wire_state once its hypercall is finished; for one
- *                   that takes long, as it was when it was made
- *   WIRE_SET_STATE  (wire_set_state) of a paused guest; -EBUSY: it is in a hypercall that takes long;
- *                   -EINVAL: no processor can be in such a state, and it is in its old one, or in
- *                   parts of both
+ *   WIRE_GET_STATE  of one vCPU of a paused guest: answered by wire_state once its hypercall is
+ *                   finished; for one that takes long, as it was when it was made
+ *   WIRE_SET_STATE  (wire_set_state) of one vCPU of a paused guest; -EBUSY: it is in a hypercall
+ *                   that takes long; -EINVAL: no processor can be in such a state, and it is in its
+ *                   old one, or in parts of both
  *
  * Neither pause is counted here: to pause a paused guest changes nothing.  SET and GET of a guest that
- * runs are -EINVAL.
+ * runs, or of a vCPU that it does not have, are -EINVAL.
  */
 struct wire_control {
 	struct wire_hdr hdr;
+	uint32_t vcpu; /* WIRE_GET_STATE */
+	uint32_t pad;
 };
 
 struct wire_set_state {
 	struct wire_hdr hdr;
-	struct wire_vcpu vcpu;
+	uint32_t vcpu;
+	uint32_t pad;
+	struct wire_vcpu state;
 };
 
 /* The answer to all but WIRE_GET_STATE. */
@@ -275,7 +285,7 @@ struct wire_controlled {
 
 struct wire_state {
 	struct wire_hdr hdr;
-	struct wire_vcpu vcpu;
+	struct wire_vcpu state;
 };
 
 #endif

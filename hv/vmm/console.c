@@ -37,12 +37,13 @@ static int64_t console_write(struct vmm *vm, const struct hypercall *h)
 
 	while (left > 0) {
 		size_t n = left < sizeof(buf) ? (size_t)left : sizeof(buf);
+		int out = atomic_load(&vm->console_out);
 		int ret = gmem_copy_in(&vm->mem, &h->paging, buf, gva, n);
 
 		if (ret)
 			return ret;
-		if (vm->console_out >= 0 && write_all(vm->console_out, buf, n))
-			vm->console_out = -1;
+		if (out >= 0 && write_all(out, buf, n))
+			atomic_store(&vm->console_out, -1);
 		left -= n;
 		gva += n;
 	}

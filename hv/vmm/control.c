@@ -2,7 +2,7 @@
 /*
  * The control socket: what the core wants of a running guest.
  *
- * One request at a time.  An answer that has to wait for the vCPU thread is given when that says so
+ * One request at a time.  An answer that has to wait for vCPU threads is given when they say so
  * (gate.told): this thread never sleeps anywhere but in poll, where it sees the core's end.
  */
 #include <errno.h>
@@ -19,7 +19,7 @@
 #define PATIENCE_MS 1000
 
 struct request {
-	bool waiting; /* for the vCPU */
+	bool waiting; /* for vCPUs */
 	int64_t since;
 	union {
 		struct wire_hdr hdr;
@@ -51,30 +51,40 @@ static void reply(struct request *rq, int status)
 	send_or_end(&answer, sizeof(answer));
 }
 
+/* The vCPU that a state is of, or NULL: there is none of that number. */
+static struct vcpu *vcpu_of(struct vmm *vm, const struct request *rq)
+{
+	uint32_t id = rq->msg.hdr.type == WIRE_GET_STATE ? rq->msg.control.vcpu
+							 : rq->msg.set_state.vcpu;
+
+	return id < vm->cfg.vcpus ? &vm->vcpus[id] : NULL;
+}
+
 /* status: why it can't be told */
-static void reply_state(struct vmm *vm, struct request *rq, int status)
+static void reply_state(const struct vcpu *v, struct request *rq, int status)
 {
 	struct wire_state answer = {.hdr = {.type = WIRE_STATE, .seq = rq->msg.hdr.seq}};
 
 	rq->waiting = false;
-	answer.hdr.status = status ? status : state_get(&vm->vcpu, &answer.vcpu);
+	answer.hdr.status = status ? status : state_get(v, &answer.state);
 	send_or_end(&answer, sizeof(answer));
 }
 
-/* The vCPU is outside; parked, its state is complete. */
+/* The vCPUs are outside; a parked one's state is complete. */
 static void proceed_with_state(struct vmm *vm, struct request *rq)
 {
-	bool parked = atomic_load(&vm->gate.parked);
+	struct vcpu *v = vcpu_of(vm, rq);
+	bool parked = atomic_load(&v->parked);
 
 	if (!parked && now_ms() - rq->since < PATIENCE_MS)
 		return;
 	if (rq->msg.hdr.type == WIRE_GET_STATE)
-		reply_state(vm, rq, 0);
+		reply_state(v, rq, 0);
 	else
-		reply(rq, parked ? state_set(&vm->vcpu, &rq->msg.set_state.vcpu) : -EBUSY);
+		reply(rq, parked ? state_set(v, &rq->msg.set_state.state) : -EBUSY);
 }
 
-/* Answer, if the vCPU has come as far as the request wants it. */
+/* Answer, if the vCPUs have come as far as the request wants them. */
 static void proceed(struct vmm *vm, struct request *rq)
 {
 	if (!rq->waiting || !gate_outside_p(vm))
@@ -87,10 +97,10 @@ static void proceed(struct vmm *vm, struct request *rq)
 
 static void begin_state(struct vmm *vm, struct request *rq)
 {
-	rq->waiting = gate_closed_p(vm);
+	rq->waiting = gate_closed_p(vm) && vcpu_of(vm, rq);
 	rq->since = now_ms();
 	if (!rq->waiting && rq->msg.hdr.type == WIRE_GET_STATE)
-		reply_state(vm, rq, -EINVAL);
+		reply_state(NULL, rq, -EINVAL);
 	else if (!rq->waiting)
 		reply(rq, -EINVAL);
 }

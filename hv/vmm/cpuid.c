@@ -14,7 +14,7 @@
 #define XEN_VERSION 0x00040011U /* 4.17 */
 
 /* Leaves not listed here answer zeroes up to HV_TIMING, which is what Xen's leaf 3 may say too. */
-static int add_xen(const struct vmm *vm, struct kvm_cpuid2 *c)
+static int add_xen(const struct vcpu *v, struct kvm_cpuid2 *c)
 {
 	const struct kvm_cpuid_entry2 leaves[] = {
 	    {
@@ -28,9 +28,10 @@ static int add_xen(const struct vmm *vm, struct kvm_cpuid2 *c)
 	    {
 		.function = HV_FIRST + 4,
 		.eax = XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT,
-		.ecx = vm->cfg.domid,
+		.ebx = v->id,
+		.ecx = v->vm->cfg.domid,
 	    },
-	    {.function = HV_TIMING, .eax = vm->vcpu.tsc_khz},
+	    {.function = HV_TIMING, .eax = v->tsc_khz},
 	};
 	const uint32_t n = sizeof(leaves) / sizeof(leaves[0]);
 
@@ -57,23 +58,23 @@ static int check_window(const struct vmm *vm, const struct kvm_cpuid2 *c, struct
 	return 0;
 }
 
-int cpuid_set(const struct vmm *vm, struct failure *f)
+int cpuid_set(const struct vcpu *v, struct failure *f)
 {
 	struct kvm_cpuid2 *c;
 	int ret;
 
-	ret = guestcpu_get(vm->kvm, &c);
+	ret = guestcpu_get(v->vm->kvm, &c);
 	if (ret)
 		return failure_sys(f, ret, "KVM_GET_SUPPORTED_CPUID");
-	ret = check_window(vm, c, f);
+	ret = check_window(v->vm, c, f);
 	if (ret)
 		goto out_free;
-	ret = add_xen(vm, c);
+	ret = add_xen(v, c);
 	if (ret) {
 		failure_sys(f, ret, "CPUID");
 		goto out_free;
 	}
-	if (SYS(ioctl(vm->vcpu.fd, KVM_SET_CPUID2, c)))
+	if (SYS(ioctl(v->fd, KVM_SET_CPUID2, c)))
 		ret = failure_sys(f, -errno, "KVM_SET_CPUID2");
 out_free:
 	free(c);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pausing: the main thread closes the gate, the vCPU thread comes out of the guest and parks.
+ * Pausing: the main thread closes the gate, the vCPU threads come out of the guest and park.
  *
- * The vCPU thread says that it is inside before KVM looks at immediate_exit; who closes the gate sets
+ * A vCPU thread says that it is inside before KVM looks at immediate_exit; who closes the gate sets
  * immediate_exit before it looks whether the thread is inside.  So one of them sees the other: either
  * KVM_RUN comes back at once, or the thread is sent a signal, which ends KVM_RUN.  A thread that sleeps
  * in a fault comes out once that is served, if the signal does not get it out.
@@ -30,6 +30,15 @@ static void kicked(int signal)
 	(void)signal;
 }
 
+/*
+ * A vCPU without an interrupt controller is the only one: the core's event wakes it.  Otherwise the
+ * upcall thread passes on what the core says.
+ */
+static int wake_event(const struct vmm *vm)
+{
+	return vm->cfg.lapic ? SYS(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) : WIRE_FD_EVENT;
+}
+
 int gate_init(struct vmm *vm, struct failure *f)
 {
 	struct sigaction sa = {.sa_handler = kicked, .sa_flags = SA_RESTART};
@@ -40,6 +49,11 @@ int gate_init(struct vmm *vm, struct failure *f)
 	g->told = SYS(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (g->told < 0 || SYS(sigaction(KICK, &sa, NULL)))
 		return failure_sys(f, -errno, "what pauses a guest can't be set up");
+	for (unsigned i = 0; i < vm->cfg.vcpus; i++) {
+		vm->vcpus[i].wake = wake_event(vm);
+		if (vm->vcpus[i].wake < 0)
+			return failure_sys(f, -errno, "what wakes a vCPU can't be set up");
+	}
 	return 0;
 }
 
@@ -53,7 +67,8 @@ static void count_up(int fd)
 
 static void set_immediate_exit(struct vmm *vm, uint8_t yes)
 {
-	__atomic_store_n(&vm->vcpu.run->immediate_exit, yes, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < vm->cfg.vcpus; i++)
+		__atomic_store_n(&vm->vcpus[i].run->immediate_exit, yes, __ATOMIC_SEQ_CST);
 }
 
 void gate_close(struct vmm *vm)
@@ -64,10 +79,14 @@ void gate_close(struct vmm *vm)
 	set_immediate_exit(vm, 1);
 	atomic_store(&g->closed, true);
 	pthread_mutex_unlock(&g->mutex);
-	if (atomic_load(&g->inside))
-		pthread_kill(g->thread, KICK);
-	/* It may sleep for an event. */
-	count_up(WIRE_FD_EVENT);
+	for (unsigned i = 0; i < vm->cfg.vcpus; i++) {
+		struct vcpu *v = &vm->vcpus[i];
+
+		if (atomic_load(&v->inside))
+			pthread_kill(v->thread, KICK);
+		/* It may sleep for an event. */
+		count_up(v->wake);
+	}
 }
 
 void gate_open(struct vmm *vm)
@@ -81,49 +100,60 @@ void gate_open(struct vmm *vm)
 	pthread_mutex_unlock(&g->mutex);
 }
 
-int gate_run(struct vmm *vm)
+bool gate_outside_p(struct vmm *vm)
 {
-	struct gate *g = &vm->gate;
+	for (unsigned i = 0; i < vm->cfg.vcpus; i++) {
+		if (atomic_load(&vm->vcpus[i].inside))
+			return false;
+	}
+	return true;
+}
+
+int gate_run(struct vcpu *v)
+{
+	struct gate *g = &v->vm->gate;
 	int ret;
 
-	atomic_store(&g->inside, true);
-	ret = ioctl(vm->vcpu.fd, KVM_RUN, 0) ? -errno : 0;
-	atomic_store(&g->inside, false);
+	atomic_store(&v->inside, true);
+	ret = ioctl(v->fd, KVM_RUN, 0) ? -errno : 0;
+	atomic_store(&v->inside, false);
 	if (atomic_load(&g->closed))
 		count_up(g->told);
 	return ret;
 }
 
 /* => mutex locked; state complete: KVM_RUN was interrupted, and by nothing else */
-static void park(struct gate *g)
+static void park(struct vcpu *v)
 {
-	atomic_store(&g->parked, true);
+	struct gate *g = &v->vm->gate;
+
+	atomic_store(&v->parked, true);
 	count_up(g->told);
 	while (atomic_load(&g->closed))
 		pthread_cond_wait(&g->opened, &g->mutex);
-	atomic_store(&g->parked, false);
+	atomic_store(&v->parked, false);
 }
 
-void gate_pass(struct vmm *vm)
+void gate_pass(struct vcpu *v)
 {
-	struct gate *g = &vm->gate;
+	struct gate *g = &v->vm->gate;
 
 	pthread_mutex_lock(&g->mutex);
 	if (atomic_load(&g->closed))
-		park(g);
+		park(v);
 	pthread_mutex_unlock(&g->mutex);
 }
 
 /* Where the `out` begins that ended before rip; rip itself if its code can't be read any more. */
-static uint64_t start_of_out(struct vmm *vm, uint64_t rip)
+static uint64_t start_of_out(struct vcpu *v, uint64_t rip)
 {
-	const struct kvm_sregs *s = &vm->vcpu.run->s.regs.sregs;
+	const struct kvm_sregs *s = &v->run->s.regs.sregs;
 	const struct gmem_paging paging = {
 	    .cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer};
 	uint64_t end = s->cs.l ? rip : s->cs.base + rip;
 	uint8_t last;
 
-	if (gmem_copy_in(&vm->mem, &paging, &last, end - 1, 1))
+	if (gmem_copy_in(&v->vm->mem, &paging, &last, end - 1, 1))
 		return rip;
 	if (last == OUT_DX_LAST)
 		return rip - OUT_DX_LEN;
@@ -134,26 +164,26 @@ static uint64_t start_of_out(struct vmm *vm, uint64_t rip)
  * Some KVMs have moved rip behind the `out` when it exits, others do so at the next KVM_RUN, which
  * has to be made first in any case: until then KVM may still change the state.
  */
-static void take_back(struct vmm *vm, uint64_t rip_at_exit)
+static void take_back(struct vcpu *v, uint64_t rip_at_exit)
 {
 	struct kvm_regs regs;
 
-	if (ioctl(vm->vcpu.fd, KVM_RUN, 0) == 0 || ioctl(vm->vcpu.fd, KVM_GET_REGS, &regs))
+	if (ioctl(v->fd, KVM_RUN, 0) == 0 || ioctl(v->fd, KVM_GET_REGS, &regs))
 		return;
-	regs.rip = regs.rip != rip_at_exit ? rip_at_exit : start_of_out(vm, regs.rip);
-	(void)ioctl(vm->vcpu.fd, KVM_SET_REGS, &regs);
+	regs.rip = regs.rip != rip_at_exit ? rip_at_exit : start_of_out(v, regs.rip);
+	(void)ioctl(v->fd, KVM_SET_REGS, &regs);
 }
 
-bool gate_put_off(struct vmm *vm)
+bool gate_put_off(struct vcpu *v)
 {
-	struct gate *g = &vm->gate;
+	struct gate *g = &v->vm->gate;
 	bool closed;
 
 	pthread_mutex_lock(&g->mutex);
 	closed = atomic_load(&g->closed);
 	if (closed) {
-		take_back(vm, vm->vcpu.run->s.regs.regs.rip);
-		park(g);
+		take_back(v, v->run->s.regs.regs.rip);
+		park(v);
 	}
 	pthread_mutex_unlock(&g->mutex);
 	return closed;

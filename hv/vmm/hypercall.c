@@ -101,8 +101,7 @@ static void note_shared_info(struct vmm *vm, const void *arg)
 	memcpy(&x, arg, sizeof(x));
 	if (x.space != XENMAPSPACE_shared_info || x.gpfn >= vm->cfg.ram_pages)
 		return;
-	vm->shared_info = x.gpfn << PAGE_SHIFT;
-	vm->have_shared_info = true;
+	atomic_store(&vm->shared_info, x.gpfn << PAGE_SHIFT);
 }
 
 /* One structure goes to the core as it was copied in, once, and comes back if the core says so. */
@@ -202,7 +201,7 @@ static int64_t guest_op(struct vmm *vm, const struct hypercall *h)
 		return -ENOSYS;
 	if (h->arg[1] > MAX_EXIT_STATUS)
 		return -EINVAL;
-	vm->exit_status = (uint32_t)h->arg[1];
+	atomic_store(&vm->exit_status, (uint32_t)h->arg[1]);
 	return 0;
 }
 
@@ -220,20 +219,20 @@ static bool sched_shutdown(
 		return false;
 	}
 	end->reason = s.reason;
-	end->code = s.reason == SHUTDOWN_poweroff ? vm->exit_status : 0;
+	end->code = s.reason == SHUTDOWN_poweroff ? atomic_load(&vm->exit_status) : 0;
 	return true;
 }
 
-static bool sched_op(struct vmm *vm, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
+static bool sched_op(struct vcpu *v, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
 {
 	switch (h->arg[0]) {
 	case SCHEDOP_yield:
 		*ret = sched_yield();
 		return false;
 	case SCHEDOP_shutdown:
-		return sched_shutdown(vm, h, ret, end);
+		return sched_shutdown(v->vm, h, ret, end);
 	case SCHEDOP_poll:
-		*ret = sched_poll(vm, h);
+		*ret = sched_poll(v, h);
 		return false;
 	default:
 		*ret = -ENOSYS;
@@ -241,11 +240,13 @@ static bool sched_op(struct vmm *vm, const struct hypercall *h, int64_t *ret, st
 	}
 }
 
-bool hypercall_do(struct vmm *vm, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
+bool hypercall_do(struct vcpu *v, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
 {
+	struct vmm *vm = v->vm;
+
 	switch (h->nr) {
 	case __HYPERVISOR_sched_op:
-		return sched_op(vm, h, ret, end);
+		return sched_op(v, h, ret, end);
 	case __HYPERVISOR_console_io:
 		*ret = console_op(vm, h);
 		return false;

@@ -12,9 +12,13 @@
 #include "lib/spin.h"
 
 #define CLOSE_TIMEOUT_MS 2000
-#define CONFIG_FDS 4
 
-static uint64_t last_seq; /* of the request channel; main's, then the vcpu thread's */
+/*
+ * The request channel is main's until the vCPUs start; then who sends, and until its answer has come,
+ * holds `turn`.
+ */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t last_seq;
 
 /*
  * The guest and its threads end with the process, wherever they sleep.  No exit handlers: other
@@ -101,12 +105,13 @@ int link_configure(struct vmm *vm, struct failure *f)
 	    .version = WIRE_VERSION,
 	    .pid = (uint32_t)getpid(),
 	};
-	int fds[CONFIG_FDS];
+	int fds[WIRE_CONFIG_FDS];
 	unsigned nfds;
 
 	send_or_end(&hello, sizeof(hello), NULL, 0);
-	recv_or_end(cfg, sizeof(*cfg), WIRE_CONFIG, fds, CONFIG_FDS, &nfds);
-	if (cfg->hdr.status || nfds != CONFIG_FDS)
+	recv_or_end(cfg, sizeof(*cfg), WIRE_CONFIG, fds, WIRE_CONFIG_FDS, &nfds);
+	if (cfg->hdr.status || cfg->vcpus > WIRE_MAX_VCPUS ||
+	    nfds != WIRE_CONFIG_FIXED_FDS + (cfg->lapic ? cfg->vcpus : 0))
 		return failure_set(f, -EPROTO, "the core's configuration is incomplete");
 	if (!string_p(cfg->name, sizeof(cfg->name)) ||
 	    !string_p(cfg->image_path, sizeof(cfg->image_path)) ||
@@ -116,6 +121,10 @@ int link_configure(struct vmm *vm, struct failure *f)
 	vm->image = fds[1];
 	vm->console_in = fds[2];
 	vm->console_out = fds[3];
+	vm->shared_info = VMM_NOWHERE;
+	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++)
+		vm->vcpus[i].upcall = cfg->lapic && i < cfg->vcpus ? fds[WIRE_CONFIG_FIXED_FDS + i]
+								   : -1;
 	return 0;
 }
 
@@ -149,6 +158,7 @@ void link_hypercall(struct wire_hypercall *q, struct wire_result *r)
 	static struct spin spin;
 	struct pollfd answer = {.fd = WIRE_FD_REQUEST, .events = POLLIN};
 
+	pthread_mutex_lock(&turn);
 	q->hdr = (struct wire_hdr){.type = WIRE_HYPERCALL, .seq = ++last_seq};
 	q->pad = 0;
 	send_or_end(q, sizeof(*q), NULL, 0);
@@ -156,16 +166,20 @@ void link_hypercall(struct wire_hypercall *q, struct wire_result *r)
 	recv_or_end(r, sizeof(*r), WIRE_RESULT, NULL, 0, NULL);
 	if (r->hdr.seq != q->hdr.seq || r->arg_len > WIRE_MAX_ARG)
 		lost(-EPROTO);
+	pthread_mutex_unlock(&turn);
 }
 
 _Noreturn void link_exit(const struct vmm_end *end)
 {
 	struct wire_exit msg = {
-	    .hdr = {.type = WIRE_EXIT, .seq = ++last_seq},
+	    .hdr = {.type = WIRE_EXIT},
 	    .reason = end->reason,
 	    .code = end->code,
 	};
 
+	/* For good: nobody says anything after this. */
+	pthread_mutex_lock(&turn);
+	msg.hdr.seq = ++last_seq;
 	memcpy(msg.text, end->why.text, sizeof(msg.text));
 	send_or_end(&msg, sizeof(msg), NULL, 0);
 	wait_closed(CLOSE_TIMEOUT_MS);

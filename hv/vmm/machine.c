@@ -136,14 +136,16 @@ static int set_slot(
 	return 0;
 }
 
-static int create_vcpu(struct vmm *vm, struct failure *f)
+static int create_vcpu(struct vmm *vm, unsigned id, struct failure *f)
 {
-	struct vcpu *v = &vm->vcpu;
+	struct vcpu *v = &vm->vcpus[id];
 	int size, khz;
 
-	v->fd = SYS(ioctl(vm->vm, KVM_CREATE_VCPU, 0));
+	v->vm = vm;
+	v->id = id;
+	v->fd = SYS(ioctl(vm->vm, KVM_CREATE_VCPU, id));
 	if (v->fd < 0)
-		return failure_sys(f, -errno, "KVM can't create a vCPU");
+		return failure_sys(f, -errno, "KVM can't create vCPU %u", id);
 	size = SYS(ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
 	if (size < (int)sizeof(*v->run))
 		return failure_set(f, -ENOTSUP, "KVM's vCPU page is too small");
@@ -155,7 +157,7 @@ static int create_vcpu(struct vmm *vm, struct failure *f)
 		return failure_set(f, -ENOTSUP, "KVM can't tell the TSC's frequency");
 	v->tsc_khz = (uint32_t)khz;
 	v->run->kvm_valid_regs = SYNC_REGS;
-	return cpuid_set(vm, f);
+	return cpuid_set(v, f);
 }
 
 int machine_build(struct vmm *vm, struct failure *f)
@@ -171,7 +173,9 @@ int machine_build(struct vmm *vm, struct failure *f)
 		ret = set_platform_pages(vm, f);
 	for (uint32_t i = 0; i < PMAP_AREAS && !ret; i++)
 		ret = set_slot(vm, i, &vm->pmap.area[i], f);
-	return ret ? ret : create_vcpu(vm, f);
+	for (unsigned i = 0; i < vm->cfg.vcpus && !ret; i++)
+		ret = create_vcpu(vm, i, f);
+	return ret;
 }
 
 int machine_load(struct vmm *vm, struct failure *f)
@@ -184,5 +188,5 @@ int machine_load(struct vmm *vm, struct failure *f)
 	struct pvh_start start;
 	int ret = pvh_load(&vm->mem, &image, &start, f);
 
-	return ret ? ret : vcpu_set_pvh(&vm->vcpu, start.entry, start.start_info, f);
+	return ret ? ret : vcpu_set_pvh(&vm->vcpus[0], start.entry, start.start_info, f);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * lombard-vmm: the process around one guest.  It builds the guest's machine as lombardd tells it,
- * runs its vCPU and maps its pages; every decision about memory is lombardd's.
+ * runs its vCPUs and maps its pages; every decision about memory is lombardd's.
  */
 #include "vmm/vmm.h"
 
@@ -34,19 +34,23 @@ static void *pmap_thread(void *arg)
 	_exit(0);
 }
 
+/* The core finds a vCPU's thread by its name (core/guest_info.c). */
 static void *vcpu_thread(void *arg)
 {
+	struct vcpu *v = arg;
 	struct vmm_end end;
+	char name[16];
 
-	pthread_setname_np(pthread_self(), "vcpu0");
-	vcpu_run(arg, &end);
+	snprintf(name, sizeof(name), "vcpu%u", v->id);
+	pthread_setname_np(pthread_self(), name);
+	vcpu_run(v, &end);
 	link_exit(&end);
 }
 
 static int start_thread(
-    void *(*run)(void *), const char *name, struct vmm *vm, pthread_t *t, struct failure *f)
+    void *(*run)(void *), const char *name, void *arg, pthread_t *t, struct failure *f)
 {
-	int err = SYS(0) != 0 ? errno : pthread_create(t, NULL, run, vm);
+	int err = SYS(0) != 0 ? errno : pthread_create(t, NULL, run, arg);
 
 	if (err)
 		return failure_sys(f, -err, "the %s thread can't be started", name);
@@ -83,8 +87,12 @@ static void run(struct vmm *vm)
 	/* What is built from outside has no state to begin with yet. */
 	if (vm->cfg.built)
 		gate_close(vm);
-	if (start_thread(vcpu_thread, "vcpu0", vm, &vm->gate.thread, &end.why))
-		link_exit(&end);
+	for (unsigned i = 0; i < vm->cfg.vcpus; i++) {
+		struct vcpu *v = &vm->vcpus[i];
+
+		if (start_thread(vcpu_thread, "vCPU's", v, &v->thread, &end.why))
+			link_exit(&end);
+	}
 	control_serve(vm);
 }
 

@@ -43,9 +43,10 @@ static int copy_request(struct vmm *vm, const struct hypercall *h, struct poll_r
 }
 
 /* Two-level ABI: one bit for each port; the core sets it, the guest clears it. */
-static bool pending_p(const struct vmm *vm, const struct poll_request *rq)
+static bool pending_p(struct vmm *vm, const struct poll_request *rq)
 {
-	const struct shared_info *si = gmem_ptr(&vm->mem, vm->shared_info, sizeof(*si));
+	const struct shared_info *si = gmem_ptr(
+	    &vm->mem, atomic_load(&vm->shared_info), sizeof(*si));
 	const unsigned bits = 8 * sizeof(si->evtchn_pending[0]);
 
 	for (unsigned i = 0; si && i < rq->nr_ports; i++) {
@@ -71,7 +72,7 @@ static uint64_t host_ns(void)
  * behind its exit: where the host's TSC is unstable, KVM lets a guest's TSC stand as long as its
  * vCPU does not run, and makes up for it afterwards.
  */
-static int host_deadline(const struct vmm *vm, uint64_t timeout, uint64_t *deadline)
+static int host_deadline(const struct vcpu *v, uint64_t timeout, uint64_t *deadline)
 {
 	uint64_t now, start = host_ns();
 	int ret;
@@ -79,7 +80,7 @@ static int host_deadline(const struct vmm *vm, uint64_t timeout, uint64_t *deadl
 	*deadline = 0;
 	if (timeout == 0)
 		return 0;
-	ret = vcpu_time(&vm->vcpu, &now);
+	ret = vcpu_time(v, &now);
 	if (ret)
 		return ret;
 	*deadline = start;
@@ -107,13 +108,13 @@ static int time_left(uint64_t deadline, struct timespec *ts, struct timespec **l
 }
 
 /*
- * Sleep until the core has raised an event since the last call, or the time is over (-ETIME).
+ * Sleep until an event has been raised since the last call, or the time is over (-ETIME).
  * No wake-up is lost: the core sets the pending bit before it counts up, and this side takes the
  * count before it looks at the bits again.  Whoever closes the gate counts up, too.
  */
-static int wait_event(uint64_t deadline)
+static int wait_event(const struct vcpu *v, uint64_t deadline)
 {
-	struct pollfd p = {.fd = WIRE_FD_EVENT, .events = POLLIN};
+	struct pollfd p = {.fd = v->wake, .events = POLLIN};
 	struct timespec ts, *left;
 	uint64_t count;
 	int ret = time_left(deadline, &ts, &left);
@@ -125,23 +126,24 @@ static int wait_event(uint64_t deadline)
 		return errno == EINTR ? 0 : -errno;
 	if (ret == 0)
 		return -ETIME;
-	if (read(WIRE_FD_EVENT, &count, sizeof(count)) < 0 && errno != EINTR && errno != EAGAIN)
+	if (read(v->wake, &count, sizeof(count)) < 0 && errno != EINTR && errno != EAGAIN)
 		return -errno;
 	return 0;
 }
 
-int64_t sched_poll(struct vmm *vm, const struct hypercall *h)
+int64_t sched_poll(struct vcpu *v, const struct hypercall *h)
 {
+	struct vmm *vm = v->vm;
 	struct poll_request rq;
 	uint64_t deadline;
 	int ret = copy_request(vm, h, &rq);
 
 	if (ret)
 		return ret;
-	if (rq.nr_ports > 0 && !vm->have_shared_info)
+	if (rq.nr_ports > 0 && atomic_load(&vm->shared_info) == VMM_NOWHERE)
 		return -EINVAL;
-	ret = host_deadline(vm, rq.timeout, &deadline);
+	ret = host_deadline(v, rq.timeout, &deadline);
 	while (ret == 0 && !pending_p(vm, &rq))
-		ret = gate_closed_p(vm) ? -ERESTART : wait_event(deadline);
+		ret = gate_closed_p(vm) ? -ERESTART : wait_event(v, deadline);
 	return ret == -ETIME ? 0 : ret;
 }

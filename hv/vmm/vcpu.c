@@ -95,9 +95,9 @@ static bool hypercall_p(const struct kvm_run *run)
 }
 
 /* The result goes to rax; rip is KVM's to move when the vCPU runs on. */
-static bool exit_hypercall(struct vmm *vm, struct vmm_end *end)
+static bool exit_hypercall(struct vcpu *v, struct vmm_end *end)
 {
-	struct kvm_sync_regs *s = &vm->vcpu.run->s.regs;
+	struct kvm_sync_regs *s = &v->run->s.regs;
 	struct hypercall h = {
 	    .nr = s->regs.rax,
 	    .arg = {s->regs.rdi, s->regs.rsi, s->regs.rdx, s->regs.r10, s->regs.r8},
@@ -112,23 +112,23 @@ static bool exit_hypercall(struct vmm *vm, struct vmm_end *end)
 	int64_t ret = -ENOSYS;
 
 	do {
-		if (hypercall_do(vm, &h, &ret, end))
+		if (hypercall_do(v, &h, &ret, end))
 			return true;
-		if (ret == -ERESTART && gate_put_off(vm))
+		if (ret == -ERESTART && gate_put_off(v))
 			return false;
 	} while (ret == -ERESTART);
 	s->regs.rax = (uint64_t)ret;
-	vm->vcpu.run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+	v->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
 	return false;
 }
 
 /* There are no devices: reads give all ones, writes go nowhere. */
-static bool exit_io(struct vmm *vm, struct vmm_end *end)
+static bool exit_io(struct vcpu *v, struct vmm_end *end)
 {
-	struct kvm_run *run = vm->vcpu.run;
+	struct kvm_run *run = v->run;
 
 	if (hypercall_p(run))
-		return exit_hypercall(vm, end);
+		return exit_hypercall(v, end);
 	if (run->io.direction == KVM_EXIT_IO_IN)
 		memset((uint8_t *)run + run->io.data_offset, 0xff,
 		    (size_t)run->io.size * run->io.count);
@@ -190,23 +190,23 @@ static bool exit_unknown(const struct vcpu *v, struct vmm_end *end)
 }
 
 /* => true when the guest has ended */
-static bool dispatch(struct vmm *vm, struct vmm_end *end)
+static bool dispatch(struct vcpu *v, struct vmm_end *end)
 {
-	switch (vm->vcpu.run->exit_reason) {
+	switch (v->run->exit_reason) {
 	case KVM_EXIT_IO:
-		return exit_io(vm, end);
+		return exit_io(v, end);
 	case KVM_EXIT_MMIO:
-		return exit_mmio(&vm->vcpu, end);
+		return exit_mmio(v, end);
 	case KVM_EXIT_HLT:
-		return exit_halt(&vm->vcpu, end);
+		return exit_halt(v, end);
 	case KVM_EXIT_SHUTDOWN:
-		return exit_triple_fault(&vm->vcpu, end);
+		return exit_triple_fault(v, end);
 	case KVM_EXIT_FAIL_ENTRY:
-		return exit_fail_entry(&vm->vcpu, end);
+		return exit_fail_entry(v, end);
 	case KVM_EXIT_INTERNAL_ERROR:
-		return exit_internal(&vm->vcpu, end);
+		return exit_internal(v, end);
 	default:
-		return exit_unknown(&vm->vcpu, end);
+		return exit_unknown(v, end);
 	}
 }
 
@@ -229,25 +229,36 @@ static void run_failed(const struct vcpu *v, int err, struct vmm_end *end)
 	}
 }
 
-void vcpu_run(struct vmm *vm, struct vmm_end *end)
+/* Before the first instruction: the other vCPUs wait for one of the first.  All have one time. */
+static void begin_time(struct vmm *vm)
 {
-	struct kvm_run *run = vm->vcpu.run;
+	uint64_t tsc = 0;
+
+	/* Without it only time-outs would be off. */
+	(void)vcpu_read_tsc(&vm->vcpus[0], &tsc);
+	for (unsigned i = 0; i < vm->cfg.vcpus; i++)
+		vm->vcpus[i].tsc_first = tsc;
+}
+
+void vcpu_run(struct vcpu *v, struct vmm_end *end)
+{
+	struct kvm_run *run = v->run;
 	bool ended = false;
 	int ret;
 
 	memset(end, 0, sizeof(*end));
-	gate_pass(vm);
-	/* Without it only time-outs would be off. */
-	(void)vcpu_read_tsc(&vm->vcpu, &vm->vcpu.tsc_first);
+	gate_pass(v);
+	if (v->id == 0)
+		begin_time(v->vm);
 	while (!ended) {
 		run->exit_reason = KVM_EXIT_UNKNOWN; /* not every failure sets it */
-		ret = gate_run(vm);
+		ret = gate_run(v);
 		if (ret == 0) {
-			ended = dispatch(vm, end);
+			ended = dispatch(v, end);
 		} else if (ret == -EINTR || ret == -EAGAIN) {
-			gate_pass(vm);
+			gate_pass(v);
 		} else {
-			run_failed(&vm->vcpu, ret, end);
+			run_failed(v, ret, end);
 			ended = true;
 		}
 	}

@@ -7,10 +7,10 @@
  * Threads:
  *   main   start-up (machine_*, link_*), then watches for the core's end and pauses the guest when
  *          the core says so (control.c)
- *   vcpu   runs the guest and its hypercalls; the only one that asks the core then
+ *   vcpuN  one for each vCPU: runs it, and its hypercalls
  *   pmap   pmap_local_serve
- * struct vmm is built by main before the others start.  Fields marked [v] belong to the vcpu thread
- * from then on, the others do not change any more.
+ * struct vmm is built by main before the others start.  Fields marked [v] belong to their vCPU's
+ * thread from then on, atomic ones to all, the others do not change any more.
  *
  * Errors: 0 or -errno, with a sentence in struct failure where one is passed.
  */
@@ -25,42 +25,50 @@
 #include "proto/wire.h"
 #include "vmm/gmem.h"
 
+struct vmm;
+
 struct vcpu {
+	struct vmm *vm;
+	unsigned id; /* its number, and that of its APIC */
 	int fd;
-	struct kvm_run *run; /* [v] shared with KVM */
+	struct kvm_run *run; /* [v] shared with KVM; immediate_exit is the gate's */
 	uint32_t tsc_khz;
 	uint64_t tsc_first; /* when the guest began to run; changed by state_set only after that */
+	int wake;	    /* eventfd: ends its SCHEDOP_poll's sleep */
+	int upcall;	    /* eventfd of the core (wire.h); -1 without a LAPIC */
+	/* Its part of the gate. */
+	_Atomic bool inside; /* its thread may be in KVM_RUN */
+	_Atomic bool parked; /* its thread waits for the gate, and its state in KVM is complete */
+	pthread_t thread;
 };
 
 /*
- * Between the vCPU and its guest.  While it is closed, no guest instruction runs once the vCPU thread
- * is outside: KVM_RUN then only finishes what is unfinished (immediate_exit), and the thread parks.
+ * Between the vCPUs and their guest.  While it is closed, no guest instruction runs once all vCPU
+ * threads are outside: KVM_RUN then only finishes what is unfinished (immediate_exit), and they park.
  */
 struct gate {
-	pthread_mutex_t mutex; /* closed, parked and the vCPU's immediate_exit change together */
+	pthread_mutex_t mutex; /* closed, parked and the vCPUs' immediate_exit change together */
 	pthread_cond_t opened;
 	_Atomic bool closed;
-	_Atomic bool inside; /* the vCPU thread may be in KVM_RUN */
-	_Atomic bool parked; /* it waits for the gate, and its state in KVM is complete */
-	pthread_t thread;    /* the vCPU's */
-	int told;	     /* eventfd: the vCPU thread has come out, or parked, while closed */
+	int told; /* eventfd: a vCPU thread has come out, or parked, while closed */
 };
 
 struct vmm {
 	struct wire_config cfg; /* strings are known to end */
 	int image;
 	int console_in;
-	int console_out; /* [v] -1: its reader is gone */
+	_Atomic int console_out; /* -1: its reader is gone */
 	int kvm;
 	int vm;
-	struct vcpu vcpu;
+	struct vcpu vcpus[WIRE_MAX_VCPUS]; /* the first cfg.vcpus of them */
 	struct pmap_local pmap;
 	struct gmem mem;
 	struct gate gate;
-	uint32_t exit_status;  /* [v] what the guest set by guest_op */
-	bool have_shared_info; /* [v] */
-	uint64_t shared_info;  /* [v] gpa of the page, in RAM */
+	_Atomic uint32_t exit_status; /* what the guest set by guest_op */
+	_Atomic uint64_t shared_info; /* gpa of the page, in RAM; VMM_NOWHERE: there is none yet */
 };
+
+#define VMM_NOWHERE UINT64_MAX
 
 /* Why the guest ends: see struct wire_exit. */
 struct vmm_end {
@@ -84,12 +92,15 @@ void link_ready(const struct vmm *vm);
 _Noreturn void link_refuse(int err, const struct failure *f);
 
 /*
- * link_hypercall: let the core answer one hypercall.  => vcpu thread only
+ * link_hypercall: let the core answer one hypercall.  Any vCPU's thread; they take turns.
  * => fills q's header and padding; q->arg_len <= WIRE_MAX_ARG
  */
 void link_hypercall(struct wire_hypercall *q, struct wire_result *r);
 
-/* link_exit: tell the core why the guest has ended, let it close, end. */
+/*
+ * link_exit: tell the core why the guest has ended, let it close, end.  Of several threads the first
+ * is heard; the others wait for the end.
+ */
 _Noreturn void link_exit(const struct vmm_end *end);
 
 /* link_lost: the core has closed its end. */
@@ -114,13 +125,10 @@ static inline bool gate_closed_p(struct vmm *vm)
 }
 
 /* gate_outside_p: while the gate is closed: no guest instruction runs. */
-static inline bool gate_outside_p(struct vmm *vm)
-{
-	return !atomic_load(&vm->gate.inside);
-}
+bool gate_outside_p(struct vmm *vm);
 
 /*
- * By the vCPU thread.
+ * By a vCPU's thread.
  *
  * gate_run: KVM_RUN.  => 0 or -errno.
  * gate_pass: KVM_RUN was interrupted, or has never been called: wait here for as long as the gate is
@@ -128,30 +136,29 @@ static inline bool gate_outside_p(struct vmm *vm)
  * gate_put_off: a hypercall that can't be finished now (-ERESTART) shall be made again when the gate
  *	is open: move the vCPU back to its `out`, and wait.  => false: the gate is open already
  */
-int gate_run(struct vmm *vm);
-void gate_pass(struct vmm *vm);
-bool gate_put_off(struct vmm *vm);
+int gate_run(struct vcpu *v);
+void gate_pass(struct vcpu *v);
+bool gate_put_off(struct vcpu *v);
 
-/* ---- machine.c: address space, KVM VM, memory slots and the vCPU, up to its first instruction
- * ---- */
+/* ---- machine.c: address space, KVM VM, memory slots and vCPUs, up to the first instruction ---- */
 
 int machine_check(const struct wire_config *cfg, struct failure *f);
 int machine_build(struct vmm *vm, struct failure *f);
 
-/* machine_load: the image, and where the vCPU begins.  In the sandbox. */
+/* machine_load: the image, and where the first vCPU begins.  In the sandbox. */
 int machine_load(struct vmm *vm, struct failure *f);
 
 /* ---- cpuid.c ---- */
 
 /* cpuid_set: what KVM supports, less what needs XSAVE or an APIC, plus Xen's leaves. */
-int cpuid_set(const struct vmm *vm, struct failure *f);
+int cpuid_set(const struct vcpu *v, struct failure *f);
 
 /* ---- vcpu.c: runs the guest ---- */
 
 /* vcpu_set_pvh: the vCPU's state at a PVH entry point. */
 int vcpu_set_pvh(const struct vcpu *v, uint32_t entry, uint32_t start_info, struct failure *f);
 
-/* ---- state.c: the vCPU's whole state.  => the gate is closed, the vCPU outside ---- */
+/* ---- state.c: a vCPU's whole state.  => the gate is closed, the vCPU outside ---- */
 
 /* state_get, state_set: 0 or -errno.  After an error of state_set a part may be set. */
 int state_get(const struct vcpu *v, struct wire_vcpu *s);
@@ -165,8 +172,8 @@ int state_set(struct vcpu *v, const struct wire_vcpu *s);
 int sandbox_enter(const struct vmm *vm, struct failure *f);
 int sandbox_filter(struct failure *f);
 
-/* vcpu_run: returns when the guest has ended. */
-void vcpu_run(struct vmm *vm, struct vmm_end *end);
+/* vcpu_run: returns when the guest has ended by what this vCPU did. */
+void vcpu_run(struct vcpu *v, struct vmm_end *end);
 
 /* vcpu_read_tsc: the guest's TSC; on hosts that cannot offset it, the host's.  0 or -errno */
 int vcpu_read_tsc(const struct vcpu *v, uint64_t *tsc);
@@ -191,12 +198,12 @@ struct hypercall {
  * hypercall_do: => *ret goes into rax; -ERESTART: it has to be done again, see gate_put_off
  * => returns true when the guest has ended by it: then end is filled and *ret means nothing
  */
-bool hypercall_do(struct vmm *vm, const struct hypercall *h, int64_t *ret, struct vmm_end *end);
+bool hypercall_do(struct vcpu *v, const struct hypercall *h, int64_t *ret, struct vmm_end *end);
 
 /* ---- sched.c and console.c: hypercalls that need nobody else ---- */
 
 /* sched_poll: => -ERESTART: it was not over when the gate was closed */
-int64_t sched_poll(struct vmm *vm, const struct hypercall *h);
+int64_t sched_poll(struct vcpu *v, const struct hypercall *h);
 int64_t console_op(struct vmm *vm, const struct hypercall *h);
 
 #endif

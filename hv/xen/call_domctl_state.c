@@ -44,7 +44,7 @@ int64_t xen_domctl_getvcpucontext(struct xen_caller *c, struct guest *g, struct 
 
 	if (vc->vcpu >= g->g_vcpus)
 		return -ESRCH;
-	error = guest_get_state(g, &state);
+	error = guest_get_state(g, vc->vcpu, &state);
 	if (error != 0)
 		return error;
 	vcpu_context_write(&state, &ctx);
@@ -55,7 +55,7 @@ int64_t xen_domctl_getvcpucontext(struct xen_caller *c, struct guest *g, struct 
 static int read_context(struct guest *g, void *buf)
 {
 	struct wire_vcpu state;
-	int error = guest_get_state(g, &state);
+	int error = guest_get_state(g, 0, &state);
 
 	if (error == 0)
 		hvm_context_write(&state, host_khz(), buf);
@@ -103,11 +103,11 @@ int64_t xen_domctl_gethvmcontext_partial(
 static int write_context(struct guest *g, const void *records, size_t len)
 {
 	struct wire_vcpu state;
-	int error = guest_get_state(g, &state);
+	int error = guest_get_state(g, 0, &state);
 
 	if (error == 0)
 		error = hvm_context_read(records, len, &state);
-	return error != 0 ? error : guest_set_state(g, &state);
+	return error != 0 ? error : guest_set_state(g, 0, &state);
 }
 
 /*

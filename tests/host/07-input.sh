@@ -261,7 +261,7 @@ test_wrong_fields() {
 	no '{"op": "run", "memory": -4096}' 'whole number'
 	no '{"op": "run", "memory": 8388608.0}' 'whole number'
 	no '{"op": "run", "memory": 9223372036854775807}' 'multiples'
-	no '{"op": "run", "vcpus": 65}' 'vCPUs'
+	no '{"op": "run", "vcpus": 17}' 'vCPUs'
 	no '{"op": "run", "name": 5}' 'text'
 }
 

@@ -30,6 +30,7 @@ struct fake_vmm {
 	unsigned pauses, sets; /* requests that came */
 	int32_t set_status;    /* what it answers to WIRE_SET_STATE */
 	uint32_t lies;	       /* type of its answers */
+	uint32_t vcpu;	       /* that was last asked for */
 	struct wire_vcpu state;
 };
 
@@ -37,12 +38,12 @@ static void answer(struct fake_vmm *fv, const struct wire_set_state *rq)
 {
 	struct wire_controlled done = {.hdr = {.type = WIRE_CONTROLLED, .seq = rq->hdr.seq}};
 	struct wire_state state = {
-	    .hdr = {.type = WIRE_STATE, .seq = rq->hdr.seq}, .vcpu = fv->state};
+	    .hdr = {.type = WIRE_STATE, .seq = rq->hdr.seq}, .state = fv->state};
 
 	if (rq->hdr.type == WIRE_SET_STATE)
 		done.hdr.status = fv->set_status;
 	if (rq->hdr.type == WIRE_SET_STATE && fv->set_status == 0)
-		fv->state = rq->vcpu;
+		fv->state = rq->state;
 	if (fv->lies != 0)
 		done.hdr.type = state.hdr.type = fv->lies;
 	if (rq->hdr.type == WIRE_GET_STATE)
@@ -71,6 +72,7 @@ static void *serve(void *arg)
 			/* fall through */
 		case WIRE_GET_STATE:
 			cr_assert(fv->paused, "state of a guest that runs");
+			fv->vcpu = rq.vcpu;
 			break;
 		default:
 			cr_assert_fail("request %u", rq.hdr.type);
@@ -156,7 +158,7 @@ Test(domctl_state, guests_that_can_not_be_asked)
 	g->g_state = GUEST_STOPPING;
 	cr_assert_eq(control(XEN_DOMCTL_pausedomain, g), -ESRCH);
 	cr_assert_eq(guest_pause(p), -EOPNOTSUPP);
-	cr_assert_eq(guest_get_state(p, &v), -EOPNOTSUPP);
+	cr_assert_eq(guest_get_state(p, 0, &v), -EOPNOTSUPP);
 	cr_assert_eq(control(XEN_DOMCTL_pausedomain, p), -ESRCH);
 	fake_end(p);
 	fake_end(g);
@@ -277,8 +279,12 @@ Test(domctl_state, vcpu_context)
 	memcpy(&ctx, fake_at(AT), sizeof(ctx));
 	cr_assert_eq(ctx.user_regs.rip, 0x1234);
 	cr_assert_eq(ctx.ctrlreg[3], 0x5000);
+	cr_assert_eq(fv.vcpu, 0);
 	op.u.vcpucontext.vcpu = 1;
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_getvcpucontext, g->g_domid, &op), -ESRCH);
+	g->g_vcpus = 2;
+	cr_assert_eq(fake_domctl(XEN_DOMCTL_getvcpucontext, g->g_domid, &op), 0);
+	cr_assert_eq(fv.vcpu, 1);
 	stop(&fv, g);
 }
 
