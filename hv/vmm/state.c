@@ -207,13 +207,21 @@ static int get_sregs(const struct vcpu *v, struct wire_vcpu *s)
 	return 0;
 }
 
-/* What is not ours (the task priority, an interrupt) stays as KVM has it. */
+/*
+ * What is not ours (the task priority, an interrupt) stays as KVM has it.
+ *
+ * Nothing is set when nothing differs, for KVM_SET_SREGS is not free of effects: on AMD's processors
+ * KVM says of any task register that its TSS is busy, and sets that.  It is busy in any processor, but
+ * QEMU's software SVM keeps the type that LTR found, available (9), and looks into the I/O bitmap of
+ * no other: each `out` of a guest at CPL 3 would be a #GP from then on.
+ */
 static int set_sregs(const struct vcpu *v, const struct wire_vcpu *s)
 {
-	struct kvm_sregs r;
+	struct kvm_sregs r, old;
 
 	if (ioctl(v->fd, KVM_GET_SREGS, &r))
 		return -errno;
+	old = r;
 	for (unsigned i = 0; i < WIRE_SEGMENTS; i++)
 		*segment_of(&r, i) = segment_set(&s->segment[i]);
 	r.gdt = (struct kvm_dtable){.base = s->gdtr.base, .limit = (uint16_t)s->gdtr.limit};
@@ -223,6 +231,8 @@ static int set_sregs(const struct vcpu *v, const struct wire_vcpu *s)
 	r.cr3 = s->cr3;
 	r.cr4 = s->cr4;
 	r.efer = s->efer;
+	if (memcmp(&r, &old, sizeof(r)) == 0)
+		return 0;
 	return ioctl(v->fd, KVM_SET_SREGS, &r) ? -errno : 0;
 }
 
