@@ -256,9 +256,7 @@ static void settle(struct guest *g)
 	if (map == NULL)
 		return;
 	uvm_world_enter();
-	if (g->g_shared_info != NULL)
-		uvm_map_unwire(map, g->g_shared_info);
-	g->g_shared_info = NULL;
+	guest_unplace(g);
 	uvm_map_ref(map);
 	uvm_ledger_guest_gone(map);
 	pthread_mutex_lock(&g->g_mutex);
@@ -502,7 +500,7 @@ int guest_add_events(struct guest *g, struct failure *f)
 		error = spawn_event(&g->g_upcall[i]);
 	if (error != 0)
 		return failure_sys(f, error, "can't make the channels for a guest");
-	error = evtchn_domain_add(&g->g_events, g->g_domid, g->g_event);
+	error = evtchn_domain_add(&g->g_events, g->g_domid, g->g_event, g->g_vcpus);
 	g->g_has_events = error == 0;
 	return error != 0 ? failure_set(f, error, "out of memory for event channels") : 0;
 }

@@ -119,7 +119,7 @@ struct guest {
 	int g_result_fd;    /* goes with the result of the hypercall under way; stays its giver's */
 	int g_start_fds[3]; /* image, console in, console out: until they are handed over */
 	struct remote_pmap g_pmap;
-	struct uvm_page *g_shared_info; /* wired */
+	struct uvm_page *g_shared_info, *g_vcpu_info[WIRE_MAX_VCPUS]; /* wired */
 	struct evtchn_domain g_events;	/* not of host programs */
 	bool g_has_events;
 	struct grant_domain g_grants;	 /* likewise */
@@ -174,6 +174,12 @@ static inline bool guest_windows_p(const struct guest *g, uint64_t gfn, uint64_t
 {
 	return gfn >= GUEST_WINDOW_GFN && gfn - GUEST_WINDOW_GFN < g->g_window_pages &&
 	       n <= g->g_window_pages - (gfn - GUEST_WINDOW_GFN);
+}
+
+/* guest_ram_p: is this a page of its RAM? */
+static inline bool guest_ram_p(const struct guest *g, uint64_t gfn)
+{
+	return gfn < g->g_ram_pages;
 }
 
 /* guest_next: the living guest with the lowest domid from this one on, with a reference, or NULL. */
@@ -323,6 +329,19 @@ void guest_leave_store(struct guest *g);
 
 /* guest_serve: requests and faults until the guest's end. */
 void guest_serve(struct guest *g);
+
+/*
+ * Where the guest wants to be told of events (guest_shared.c).
+ *
+ * guest_place_shared_info: a second call moves it.
+ * guest_place_vcpu_info: of one vCPU, once; until then it is in the shared info page.
+ * => 0; -ENOENT: it has no such vCPU; -EINVAL: not RAM, not one aligned piece of a page, or placed
+ *    before; -ENOMEM and other errors of uvm_map_wire
+ * guest_unplace: => its event channels are gone; inside the world
+ */
+int guest_place_shared_info(struct guest *g, uint64_t gfn);
+int guest_place_vcpu_info(struct guest *g, uint32_t vcpu, uint64_t gfn, uint32_t offset);
+void guest_unplace(struct guest *g);
 
 /* guest_hypercall: answer one.  May end the guest. */
 void guest_hypercall(struct guest *g, const struct wire_hypercall *req, struct wire_result *res);

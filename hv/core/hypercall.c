@@ -172,29 +172,6 @@ static struct answer call_evtchn(struct guest *g, uint32_t cmd, void *arg, uint3
 	return (struct answer){.value = error, .copy_back = error == 0};
 }
 
-/* Place the shared info page on a page of the guest's RAM: wired, so it is never lent. */
-static int64_t map_shared_info(struct guest *g, uint64_t gfn)
-{
-	struct uvm_page *pg;
-	int error;
-
-	if (gfn >= g->g_ram_pages)
-		return -EINVAL;
-	uvm_world_enter();
-	error = uvm_map_wire(g->g_map, gfn, &pg);
-	if (error == 0) {
-		evtchn_set_shared(&g->g_events, uvm_page_kva(pg));
-		if (g->g_shared_info != NULL)
-			uvm_map_unwire(g->g_map, g->g_shared_info);
-		g->g_shared_info = pg;
-		pthread_mutex_lock(&g->g_mutex);
-		g->g_xen.xd_shared_gfn = gfn;
-		pthread_mutex_unlock(&g->g_mutex);
-	}
-	uvm_world_leave();
-	return error;
-}
-
 static struct answer call_grant(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
 {
 	int error = grant_op(&g->g_grants, cmd, arg, len);
@@ -219,7 +196,20 @@ static struct answer call_memory(struct guest *g, uint32_t cmd, void *arg, uint3
 		return (struct answer){.value = -ENOSYS};
 	if (op.idx != 0)
 		return (struct answer){.value = -EINVAL};
-	return (struct answer){.value = map_shared_info(g, op.gpfn)};
+	return (struct answer){.value = guest_place_shared_info(g, op.gpfn)};
+}
+
+/* What a VMM can't answer by itself. */
+static struct answer call_vcpu(struct guest *g, uint32_t cmd, const void *arg, uint32_t len)
+{
+	struct wire_vcpu_info op;
+
+	if (cmd != VCPUOP_register_vcpu_info)
+		return (struct answer){.value = -ENOSYS};
+	if (len != sizeof(op))
+		return (struct answer){.value = -EINVAL};
+	memcpy(&op, arg, sizeof(op));
+	return (struct answer){.value = guest_place_vcpu_info(g, op.vcpu, op.gfn, op.offset)};
 }
 
 static struct answer call_hvm(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
@@ -258,6 +248,8 @@ static struct answer call(struct guest *g, const struct wire_hypercall *req, voi
 		return call_grant(g, req->cmd, arg, req->arg_len);
 	case __HYPERVISOR_memory_op:
 		return call_memory(g, req->cmd, arg, req->arg_len);
+	case __HYPERVISOR_vcpu_op:
+		return call_vcpu(g, req->cmd, arg, req->arg_len);
 	default:
 		return (struct answer){.value = -ENOSYS};
 	}

@@ -139,6 +139,13 @@ struct wire_result {
 	uint8_t arg[WIRE_MAX_ARG];
 };
 
+/* The argument of VCPUOP_register_vcpu_info, which the guest gives in two pieces. */
+struct wire_vcpu_info {
+	uint64_t gfn;
+	uint32_t offset;
+	uint32_t vcpu;
+};
+
 /* Why a VMM ends: 'reason' is Xen's SHUTDOWN_* (public/sched.h), or one of these. */
 #define WIRE_EXIT_VMM_ERROR                                                                        \
 	0x100 /* the VMM or KVM failed, or the guest broke a rule: text says what */

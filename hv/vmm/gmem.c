@@ -82,11 +82,12 @@ static int read_entry(const struct gmem *gm, uint64_t gpa, uint64_t *entry)
 	return *entry & PTE_PRESENT ? 0 : -EFAULT;
 }
 
-static int walk(const struct gmem *gm, uint64_t cr3, uint64_t gva, uint64_t *gpa, uint64_t *left)
+static int walk(
+    const struct gmem *gm, uint64_t cr3, int levels, uint64_t gva, uint64_t *gpa, uint64_t *left)
 {
 	uint64_t table = cr3 & PTE_ADDR;
 
-	for (int level = 3; level >= 0; level--) {
+	for (int level = levels - 1; level >= 0; level--) {
 		unsigned shift = 12 + 9 * (unsigned)level;
 		uint64_t mask = (UINT64_C(1) << shift) - 1;
 		uint64_t entry;
@@ -95,7 +96,7 @@ static int walk(const struct gmem *gm, uint64_t cr3, uint64_t gva, uint64_t *gpa
 		if (ret)
 			return ret;
 		if (level == 0 || (entry & PTE_LARGE)) {
-			if (level == 3) /* reserved there */
+			if (level >= 3) /* reserved there */
 				return -EFAULT;
 			*gpa = (entry & PTE_ADDR & ~mask) | (gva & mask);
 			*left = mask + 1 - (gva & mask);
@@ -109,6 +110,9 @@ static int walk(const struct gmem *gm, uint64_t cr3, uint64_t gva, uint64_t *gpa
 int gmem_translate(const struct gmem *gm, const struct gmem_paging *pg, uint64_t gva, uint64_t *gpa,
     uint64_t *left)
 {
+	int levels = pg->cr4 & CR4_LA57 ? 5 : 4;
+	int unused = 64 - (12 + 9 * levels);
+
 	if (!(pg->cr0 & CR0_PG)) {
 		if (gva > UINT32_MAX)
 			return -EFAULT;
@@ -116,11 +120,11 @@ int gmem_translate(const struct gmem *gm, const struct gmem_paging *pg, uint64_t
 		*left = PAGE_SIZE - gva % PAGE_SIZE;
 		return 0;
 	}
-	if (!(pg->efer & EFER_LMA) || (pg->cr4 & CR4_LA57))
+	if (!(pg->efer & EFER_LMA))
 		return -EFAULT;
-	if ((uint64_t)((int64_t)(gva << 16) >> 16) != gva) /* not canonical */
+	if ((uint64_t)((int64_t)(gva << unused) >> unused) != gva) /* not canonical */
 		return -EFAULT;
-	return walk(gm, pg->cr3, gva, gpa, left);
+	return walk(gm, pg->cr3, levels, gva, gpa, left);
 }
 
 /* The piece of [gva, gva + len) that lies in gva's page. */

@@ -44,8 +44,8 @@ int gmem_write(const struct gmem *gm, uint64_t gpa, const void *buf, size_t len)
 int gmem_load(const struct gmem *gm, uint64_t gpa, int fd, uint64_t offset, uint64_t len);
 
 /*
- * gmem_translate: where gva lies.  Understands no paging, and 4-level paging with 4 KiB, 2 MiB and
- * 1 GiB pages; only "present" is looked at, as the hypervisor may read what its caller may not.
+ * gmem_translate: where gva lies.  Understands no paging, and paging of long mode with 4 or 5 levels
+ * and pages of 4 KiB, 2 MiB and 1 GiB; only "present" is looked at, as the hypervisor may read what its caller may not.
  * => *gpa is the address, *left the bytes from there to the end of its page
  */
 int gmem_translate(const struct gmem *gm, const struct gmem_paging *pg, uint64_t gva, uint64_t *gpa,

@@ -8,9 +8,10 @@
 #include <unistd.h>
 
 #include "lib/sys.h"
+#include "xen/evtchn_raise.h"
 
 #define FIRST_PORTS 64u
-#define MAX_PORTS (64u * 64u) /* two levels of 64 bits */
+#define MAX_PORTS EVTCHN_PORTS
 
 pthread_mutex_t evtchn_mutex = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(, evtchn_domain) domains = LIST_HEAD_INITIALIZER(domains);
@@ -53,35 +54,61 @@ static _Atomic uint64_t *pending_word(struct evtchn_domain *ed, uint32_t port)
 					       : &ed->ed_early[port / 64]);
 }
 
-static bool masked(struct shared_info *si, uint32_t port)
+/* => there is a shared info page */
+static struct vcpu_info *info_of(struct evtchn_domain *ed, uint32_t vcpu)
 {
-	return atomic_load((_Atomic uint64_t *)&si->evtchn_mask[port / 64]) >> (port % 64) & 1;
+	struct shared_info *si = ed->ed_shared;
+
+	_Static_assert(EVTCHN_MAX_VCPUS <= XEN_LEGACY_MAX_VCPUS, "each has a place of its own");
+	return ed->ed_vcpus[vcpu].ev_info != NULL ? ed->ed_vcpus[vcpu].ev_info
+						  : &si->vcpu_info[vcpu];
+}
+
+/* The counter cannot overflow in practice. */
+static void count_up(int fd)
+{
+	uint64_t one = 1;
+
+	(void)!write(fd, &one, sizeof(one));
+}
+
+/*
+ * What follows from how far an event got.  A poller waits for the bit, masked or not; an upcall ends
+ * polls, too.
+ */
+static void tell(struct evtchn_domain *ed, uint32_t vcpu, enum evtchn_raised how)
+{
+	int upcall = ed->ed_vcpus[vcpu].ev_upcall;
+
+	if (how == EVTCHN_UPCALL && upcall >= 0)
+		count_up(upcall);
+	else if (how != EVTCHN_WAS_PENDING)
+		count_up(ed->ed_eventfd);
+}
+
+/* Of the guest whose pages these are; ports that it has made up itself are its first vCPU's. */
+static void raise_guest(struct evtchn_domain *ed, uint32_t port)
+{
+	uint32_t vcpu = port < ed->ed_nports ? ed->ed_ports[port].vcpu : 0;
+	uint64_t bit = evtchn_bit(port);
+
+	if (ed->ed_shared != NULL)
+		tell(ed, vcpu, evtchn_raise(ed->ed_shared, info_of(ed, vcpu), port));
+	else if ((atomic_fetch_or(pending_word(ed, port), bit) & bit) == 0)
+		count_up(ed->ed_eventfd);
 }
 
 static void set_pending(struct evtchn_domain *ed, uint32_t port)
 {
-	struct shared_info *si = ed->ed_shared;
-	uint64_t bit = (uint64_t)1 << (port % 64), one = 1;
-
-	if (ed == &evtchn_host) {
+	if (ed == &evtchn_host)
 		evtchn_host_raise(&ed->ed_ports[port], port);
-		return;
-	}
-	if (atomic_fetch_or(pending_word(ed, port), bit) & bit)
-		return;
-	if (si != NULL && !masked(si, port)) {
-		atomic_fetch_or((_Atomic uint64_t *)&si->vcpu_info[0].evtchn_pending_sel,
-		    (uint64_t)1 << (port / 64));
-		atomic_store((_Atomic uint8_t *)&si->vcpu_info[0].evtchn_upcall_pending, 1);
-	}
-	/* A poller waits for the bit, masked or not.  The counter cannot overflow in practice. */
-	if (write(ed->ed_eventfd, &one, sizeof(one)) != (ssize_t)sizeof(one))
-		return;
+	else
+		raise_guest(ed, port);
 }
 
 static void clear_pending(struct evtchn_domain *ed, uint32_t port)
 {
-	atomic_fetch_and(pending_word(ed, port), ~((uint64_t)1 << (port % 64)));
+	atomic_fetch_and(pending_word(ed, port), ~evtchn_bit(port));
 }
 
 static int grow(struct evtchn_domain *ed)
@@ -154,21 +181,69 @@ int evtchn_bind_interdomain(struct evtchn_domain *ed, struct evtchn_bind_interdo
 	return 0;
 }
 
+/* Those of which each vCPU has its own (Xen public/xen.h: "V."). */
+static bool virq_per_vcpu_p(uint32_t virq)
+{
+	return virq == VIRQ_TIMER || virq == VIRQ_DEBUG || virq == VIRQ_XENOPROF ||
+	       virq == VIRQ_XENPMU;
+}
+
+static bool virq_bound_p(const struct evtchn_domain *ed, uint32_t virq, uint32_t vcpu)
+{
+	for (uint32_t i = 1; i < ed->ed_nports; i++) {
+		const struct evtchn_port *p = &ed->ed_ports[i];
+
+		/* A global one may notify another vCPU by now. */
+		if (p->state == PORT_VIRQ && p->peer == virq &&
+		    (p->vcpu == vcpu || !virq_per_vcpu_p(virq)))
+			return true;
+	}
+	return false;
+}
+
 int evtchn_bind_virq(struct evtchn_domain *ed, struct evtchn_bind_virq *op)
 {
 	int error;
 
-	if (op->virq >= NR_VIRQS)
+	if (op->virq >= NR_VIRQS || (op->vcpu != 0 && !virq_per_vcpu_p(op->virq)))
 		return -EINVAL;
-	if (op->vcpu != 0)
+	if (op->vcpu >= ed->ed_nvcpus)
 		return -ENOENT;
-	for (uint32_t i = 1; i < ed->ed_nports; i++)
-		if (ed->ed_ports[i].state == PORT_VIRQ && ed->ed_ports[i].peer == op->virq)
-			return -EEXIST;
+	if (virq_bound_p(ed, op->virq, op->vcpu))
+		return -EEXIST;
 	error = evtchn_new_port(ed, PORT_VIRQ, 0, op->virq, &op->port);
-	if (error == 0 && ed->ed_nvirqs++ == 0)
+	if (error != 0)
+		return error;
+	ed->ed_ports[op->port].vcpu = op->vcpu;
+	if (ed->ed_nvirqs++ == 0)
 		LIST_INSERT_HEAD(&listeners, ed, ed_listeners);
+	return 0;
+}
+
+static int bind_ipi(struct evtchn_domain *ed, struct evtchn_bind_ipi *op)
+{
+	int error;
+
+	if (op->vcpu >= ed->ed_nvcpus)
+		return -ENOENT;
+	error = evtchn_new_port(ed, PORT_IPI, 0, 0, &op->port);
+	if (error == 0)
+		ed->ed_ports[op->port].vcpu = op->vcpu;
 	return error;
+}
+
+/* Events that are pending already stay where they are. */
+static int bind_vcpu(struct evtchn_domain *ed, const struct evtchn_bind_vcpu *op)
+{
+	struct evtchn_port *p = evtchn_port_of(ed, op->port);
+
+	if (op->vcpu >= ed->ed_nvcpus)
+		return -ENOENT;
+	if (p == NULL || p->state == PORT_IPI ||
+	    (p->state == PORT_VIRQ && virq_per_vcpu_p(p->peer)))
+		return -EINVAL;
+	p->vcpu = op->vcpu;
+	return 0;
 }
 
 int evtchn_close_port(struct evtchn_domain *ed, uint32_t port)
@@ -201,6 +276,10 @@ int evtchn_send_event(struct evtchn_domain *ed, uint32_t port)
 
 	if (p == NULL || p->state == PORT_VIRQ || p->state == PORT_CORE)
 		return -EINVAL;
+	if (p->state == PORT_IPI) {
+		set_pending(ed, port);
+		return 0;
+	}
 	/* Sending to nobody is no error: the peer may have gone. */
 	peer = p->state == PORT_INTERDOMAIN ? evtchn_domain_of(ed, p->remote) : NULL;
 	if (peer != NULL && evtchn_port_of(peer, p->peer) != NULL)
@@ -210,19 +289,44 @@ int evtchn_send_event(struct evtchn_domain *ed, uint32_t port)
 
 static int unmask(struct evtchn_domain *ed, uint32_t port)
 {
-	struct shared_info *si = ed->ed_shared;
-	uint64_t bit = (uint64_t)1 << (port % 64);
+	struct evtchn_port *p = evtchn_port_of(ed, port);
 
-	if (evtchn_port_of(ed, port) == NULL)
+	if (p == NULL)
 		return -EINVAL;
-	if (si == NULL)
-		return 0;
-	atomic_fetch_and((_Atomic uint64_t *)&si->evtchn_mask[port / 64], ~bit);
-	if (atomic_load(pending_word(ed, port)) & bit) {
-		clear_pending(ed, port);
-		set_pending(ed, port);
-	}
+	if (ed->ed_shared != NULL)
+		tell(ed, p->vcpu, evtchn_unmask(ed->ed_shared, info_of(ed, p->vcpu), port));
 	return 0;
+}
+
+static void fill_status(const struct evtchn_port *p, struct evtchn_status *op)
+{
+	op->vcpu = p->vcpu;
+	switch (p->state) {
+	case PORT_FREE:
+		op->status = EVTCHNSTAT_closed;
+		break;
+	case PORT_UNBOUND:
+		op->status = EVTCHNSTAT_unbound;
+		op->u.unbound.dom = (domid_t)p->remote;
+		break;
+	case PORT_INTERDOMAIN:
+		op->status = EVTCHNSTAT_interdomain;
+		op->u.interdomain.dom = (domid_t)p->remote;
+		op->u.interdomain.port = p->peer;
+		break;
+	case PORT_CORE:
+		op->status = EVTCHNSTAT_interdomain;
+		op->u.interdomain.dom = DOMID_XEN;
+		op->u.interdomain.port = 0;
+		break;
+	case PORT_VIRQ:
+		op->status = EVTCHNSTAT_virq;
+		op->u.virq = p->peer;
+		break;
+	case PORT_IPI:
+		op->status = EVTCHNSTAT_ipi;
+		break;
+	}
 }
 
 int evtchn_get_status(struct evtchn_domain *self, struct evtchn_status *op)
@@ -238,23 +342,7 @@ int evtchn_get_status(struct evtchn_domain *self, struct evtchn_status *op)
 	if (op->port >= (self == &evtchn_host ? ed->ed_nports : MAX_PORTS))
 		return -EINVAL;
 	p = evtchn_port_of(ed, op->port);
-	op->vcpu = 0;
-	op->status = EVTCHNSTAT_closed;
-	if (p != NULL && p->state == PORT_UNBOUND) {
-		op->status = EVTCHNSTAT_unbound;
-		op->u.unbound.dom = (domid_t)p->remote;
-	} else if (p != NULL && p->state == PORT_INTERDOMAIN) {
-		op->status = EVTCHNSTAT_interdomain;
-		op->u.interdomain.dom = (domid_t)p->remote;
-		op->u.interdomain.port = p->peer;
-	} else if (p != NULL && p->state == PORT_CORE) {
-		op->status = EVTCHNSTAT_interdomain;
-		op->u.interdomain.dom = DOMID_XEN;
-		op->u.interdomain.port = 0;
-	} else if (p != NULL) {
-		op->status = EVTCHNSTAT_virq;
-		op->u.virq = p->peer;
-	}
+	fill_status(p != NULL ? p : &(const struct evtchn_port){.state = PORT_FREE}, op);
 	return 0;
 }
 
@@ -275,6 +363,10 @@ uint32_t evtchn_op_size(uint32_t cmd)
 		return sizeof(struct evtchn_bind_interdomain);
 	case EVTCHNOP_bind_virq:
 		return sizeof(struct evtchn_bind_virq);
+	case EVTCHNOP_bind_ipi:
+		return sizeof(struct evtchn_bind_ipi);
+	case EVTCHNOP_bind_vcpu:
+		return sizeof(struct evtchn_bind_vcpu);
 	case EVTCHNOP_close:
 		return sizeof(struct evtchn_close);
 	case EVTCHNOP_send:
@@ -299,6 +391,10 @@ static int dispatch(struct evtchn_domain *ed, uint32_t cmd, void *arg)
 		return evtchn_bind_interdomain(ed, arg);
 	case EVTCHNOP_bind_virq:
 		return evtchn_bind_virq(ed, arg);
+	case EVTCHNOP_bind_ipi:
+		return bind_ipi(ed, arg);
+	case EVTCHNOP_bind_vcpu:
+		return bind_vcpu(ed, arg);
 	case EVTCHNOP_close:
 		return close_op(ed, ((struct evtchn_close *)arg)->port);
 	case EVTCHNOP_send:
@@ -333,19 +429,32 @@ int evtchn_op(struct evtchn_domain *ed, uint32_t cmd, void *arg, uint32_t len)
 	return evtchn_run(dispatch, ed, cmd, arg, len);
 }
 
-int evtchn_domain_add(struct evtchn_domain *ed, uint32_t domid, int eventfd)
+int evtchn_domain_add(struct evtchn_domain *ed, uint32_t domid, int eventfd, uint32_t nvcpus)
 {
 	int error;
 
+	if (nvcpus == 0 || nvcpus > EVTCHN_MAX_VCPUS)
+		return -EINVAL;
 	memset(ed, 0, sizeof(*ed));
 	ed->ed_domid = domid;
 	ed->ed_eventfd = eventfd;
+	ed->ed_nvcpus = nvcpus;
+	for (uint32_t i = 0; i < EVTCHN_MAX_VCPUS; i++)
+		ed->ed_vcpus[i].ev_upcall = -1;
 	pthread_mutex_lock(&evtchn_mutex);
 	error = grow(ed);
 	if (error == 0)
 		LIST_INSERT_HEAD(&domains, ed, ed_all);
 	pthread_mutex_unlock(&evtchn_mutex);
 	return error;
+}
+
+void evtchn_set_upcalls(struct evtchn_domain *ed, const int *fds)
+{
+	pthread_mutex_lock(&evtchn_mutex);
+	for (uint32_t i = 0; i < ed->ed_nvcpus; i++)
+		ed->ed_vcpus[i].ev_upcall = fds[i];
+	pthread_mutex_unlock(&evtchn_mutex);
 }
 
 void evtchn_domain_remove(struct evtchn_domain *ed)
@@ -360,21 +469,48 @@ void evtchn_domain_remove(struct evtchn_domain *ed)
 	pthread_mutex_unlock(&evtchn_mutex);
 }
 
+/* They are raised once more, so that their vCPUs learn of them. */
+static void raise_word(struct evtchn_domain *ed, uint32_t word, uint64_t bits)
+{
+	for (uint32_t i = 0; bits != 0; i++, bits >>= 1)
+		if (bits & 1)
+			raise_guest(ed, word * 64 + i);
+}
+
 void evtchn_set_shared(struct evtchn_domain *ed, void *shared)
 {
+	uint64_t bits[64];
+
 	pthread_mutex_lock(&evtchn_mutex);
 	/* Events that came before the page did, or while it was elsewhere. */
-	for (unsigned i = 0; i < 64; i++) {
-		uint64_t bits = atomic_exchange(pending_word(ed, i * 64), 0);
-		struct shared_info *si = shared;
-
-		if (si != NULL)
-			atomic_fetch_or((_Atomic uint64_t *)&si->evtchn_pending[i], bits);
-		else
-			ed->ed_early[i] = bits;
-	}
+	for (uint32_t i = 0; i < 64; i++)
+		bits[i] = atomic_exchange(pending_word(ed, i * 64), 0);
 	ed->ed_shared = shared;
+	for (uint32_t i = 0; i < 64; i++)
+		raise_word(ed, i, bits[i]);
 	pthread_mutex_unlock(&evtchn_mutex);
+}
+
+int evtchn_set_vcpu_info(struct evtchn_domain *ed, uint32_t vcpu, void *info)
+{
+	struct evtchn_vcpu *ev = &ed->ed_vcpus[vcpu];
+	struct shared_info *si;
+
+	pthread_mutex_lock(&evtchn_mutex);
+	if (ev->ev_info != NULL) {
+		pthread_mutex_unlock(&evtchn_mutex);
+		return -EINVAL;
+	}
+	si = ed->ed_shared;
+	if (si != NULL)
+		memcpy(info, &si->vcpu_info[vcpu], sizeof(struct vcpu_info));
+	else
+		memset(info, 0, sizeof(struct vcpu_info));
+	ev->ev_info = info;
+	evtchn_select_all(info);
+	tell(ed, vcpu, EVTCHN_UPCALL);
+	pthread_mutex_unlock(&evtchn_mutex);
+	return 0;
 }
 
 int evtchn_core_alloc(struct evtchn_domain *ed, uint32_t *port)

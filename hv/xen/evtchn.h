@@ -19,24 +19,52 @@ struct evtchn_port;
 
 #define EVTCHN_HOST 0u /* its domid */
 
+#define EVTCHN_MAX_VCPUS 16u /* of one domain */
+
+/* Whom a port notifies. */
+struct evtchn_vcpu {
+	int ev_upcall; /* told when upcall_pending becomes 1; the owner's, as ed_eventfd; or -1 */
+	void *ev_info; /* struct vcpu_info where the guest has registered it; NULL: in ed_shared */
+};
+
 struct evtchn_domain {
 	LIST_ENTRY(evtchn_domain) ed_all;
 	LIST_ENTRY(evtchn_domain) ed_listeners; /* while ed_nvirqs > 0 */
 	uint32_t ed_nvirqs;			/* ports bound to one */
 	uint32_t ed_domid;
-	int ed_eventfd; /* told when a port becomes pending; the owner closes it after removal */
+	int ed_eventfd; /* told of pending ports; the owner closes it after removal */
 	uint32_t ed_nports;
 	struct evtchn_port *ed_ports; /* by number; 0 is never used */
 	void *ed_shared;	      /* struct shared_info in the guest, or NULL */
 	uint64_t ed_early[64];	      /* pending bits until ed_shared is known */
+	uint32_t ed_nvcpus;
+	struct evtchn_vcpu ed_vcpus[EVTCHN_MAX_VCPUS];
 };
 
-/* evtchn_domain_add: 0 or -ENOMEM.  evtchn_domain_remove: its channels close on both sides. */
-int evtchn_domain_add(struct evtchn_domain *ed, uint32_t domid, int eventfd);
+/*
+ * evtchn_domain_add: a domain whose vCPUs take no upcalls: its eventfd is told of every port that
+ *	becomes pending.  0, -ENOMEM, or -EINVAL: no such number of vCPUs
+ * evtchn_domain_remove: its channels close on both sides.
+ */
+int evtchn_domain_add(struct evtchn_domain *ed, uint32_t domid, int eventfd, uint32_t nvcpus);
 void evtchn_domain_remove(struct evtchn_domain *ed);
+
+/*
+ * evtchn_set_upcalls: its vCPUs do take upcalls: an eventfd for each, the owner's as ed_eventfd.  That
+ *	is told of events by which no upcall becomes pending, only.
+ */
+void evtchn_set_upcalls(struct evtchn_domain *ed, const int *fds);
 
 /* evtchn_set_shared: the shared info page is here now (core's address, wired), or nowhere. */
 void evtchn_set_shared(struct evtchn_domain *ed, void *shared);
+
+/*
+ * evtchn_set_vcpu_info: a vCPU's vcpu_info is here from now on (core's address, 8-aligned, wired until
+ *	the domain is removed): what was in the old one is copied, and as Xen does it all ports are to
+ *	be looked at.
+ * => vcpu < ed_nvcpus; 0, or -EINVAL: it has been registered before
+ */
+int evtchn_set_vcpu_info(struct evtchn_domain *ed, uint32_t vcpu, void *info);
 
 /*
  * evtchn_op: EVTCHNOP_* by a guest on its own channels.

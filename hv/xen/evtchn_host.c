@@ -25,7 +25,7 @@ struct evtchn_handle {
 	size_t eh_npart;
 };
 
-struct evtchn_domain evtchn_host = {.ed_domid = EVTCHN_HOST, .ed_eventfd = -1};
+struct evtchn_domain evtchn_host = {.ed_domid = EVTCHN_HOST, .ed_eventfd = -1, .ed_nvcpus = 1};
 
 /* Everything static below, up to the thread that serves a handle, is called with the mutex held. */
 

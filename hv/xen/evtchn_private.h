@@ -8,12 +8,13 @@
 #include "xen/evtchn.h"
 #include "xen/public.h"
 
-enum port_state { PORT_FREE, PORT_UNBOUND, PORT_INTERDOMAIN, PORT_VIRQ, PORT_CORE };
+enum port_state { PORT_FREE, PORT_UNBOUND, PORT_INTERDOMAIN, PORT_VIRQ, PORT_IPI, PORT_CORE };
 
 struct evtchn_port {
 	enum port_state state;
 	uint32_t remote; /* UNBOUND, INTERDOMAIN: domid */
 	uint32_t peer;	 /* INTERDOMAIN: its port; VIRQ: the virq */
+	uint32_t vcpu;	 /* whom it notifies; 0 of the host */
 
 	/* Of the host only. */
 	struct evtchn_handle *owner; /* NULL: nobody is told of its events */

@@ -18,6 +18,7 @@
 #include <xen/memory.h>
 #include <xen/sched.h>
 #include <xen/sysctl.h>
+#include <xen/vcpu.h>
 #include <xen/version.h>
 
 #endif

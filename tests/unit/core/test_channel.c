@@ -35,7 +35,7 @@ static struct guest *new_guest(uint32_t domid)
 	snprintf(g->g_name, sizeof(g->g_name), "g%u", domid);
 	g->g_window_pages = ROOM;
 	g->g_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	cr_assert_eq(evtchn_domain_add(&g->g_events, domid, g->g_event), 0);
+	cr_assert_eq(evtchn_domain_add(&g->g_events, domid, g->g_event, 1), 0);
 	uvm_world_enter();
 	g->g_map = uvm_map_create(&sp->sp_pmap, &ss->ss_store, domid, &range, 1);
 	uvm_store_rele(&ss->ss_store);

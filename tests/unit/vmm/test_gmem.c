@@ -12,7 +12,7 @@
 #define PRESENT 1U
 #define LARGE 0x80U
 
-enum { PML4 = 1, PDPT, PD, PT, DATA0, DATA1 };
+enum { PML4 = 1, PDPT, PD, PT, DATA0, DATA1, PML5 };
 
 static _Alignas(PAGE) uint8_t ram[NPAGES * PAGE];
 static _Alignas(PAGE) uint8_t window[PAGE];
@@ -92,14 +92,30 @@ Test(gmem, paging_modes)
 {
 	uint64_t gpa;
 
-	pg.cr4 |= 1U << 12;
-	cr_assert_eq(translate(GVA, &gpa), -EFAULT);
 	pg.efer = 0;
 	cr_assert_eq(translate(GVA, &gpa), -EFAULT);
 	pg.cr0 = 1;
 	cr_assert_eq(translate(0x1234, &gpa), 0);
 	cr_assert_eq(gpa, 0x1234);
 	cr_assert_eq(translate(UINT64_C(1) << 32, &gpa), -EFAULT);
+}
+
+Test(gmem, five_levels)
+{
+	const uint64_t high = UINT64_C(0xff23000000000000) | GVA;
+	uint64_t gpa;
+
+	cr_assert_eq(translate(high, &gpa), -EFAULT, "not canonical with 4 levels");
+	pg.cr3 = PML5 * PAGE;
+	pg.cr4 |= 1U << 12;
+	cr_assert_eq(translate(high, &gpa), -EFAULT);
+	((uint64_t *)(ram + PML5 * PAGE))[high >> 48 & 511] = PML4 * PAGE | PRESENT;
+	cr_assert_eq(translate(high + 5, &gpa), 0);
+	cr_assert_eq(gpa, DATA1 * PAGE + 5);
+	cr_assert_eq(translate(GVA, &gpa), -EFAULT);
+	cr_assert_eq(translate(high ^ UINT64_C(1) << 60, &gpa), -EFAULT, "not canonical");
+	((uint64_t *)(ram + PML5 * PAGE))[high >> 48 & 511] |= LARGE;
+	cr_assert_eq(translate(high, &gpa), -EFAULT);
 }
 
 Test(gmem, copies_across_pages)

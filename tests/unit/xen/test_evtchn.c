@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: hv/xen/evtchn.c hv/xen/evtchn_host.c hv/lib/sys.c */
 /*
- * Event channels of the host: who is told what and when, and what is left when handles and guests go.
+ * Event channels: which vCPU of a guest learns of what, and how; who is told what of the host's, and
+ * when; what is left when handles and guests go.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "proto/xenwire.h"
 #include "xen/evtchn.h"
-#include "xen/public.h"
+#include "xen/evtchn_raise.h"
 
 struct program {
 	struct evtchn_handle *handle;
@@ -96,16 +98,37 @@ static struct evtchn_status status_of(uint32_t domid, uint32_t port)
 struct domain {
 	struct evtchn_domain ed;
 	_Alignas(4096) struct shared_info si;
+	int upcalls[2];
 };
 
-static void domain(struct domain *d, uint32_t domid)
+static int event_fd(void)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	cr_assert(fd >= 0);
+	return fd;
+}
+
+static void domain_of(struct domain *d, uint32_t domid, uint32_t nvcpus)
+{
 	d->si = (struct shared_info){0};
-	cr_assert_eq(evtchn_domain_add(&d->ed, domid, fd), 0);
+	d->upcalls[0] = d->upcalls[1] = -1;
+	cr_assert_eq(evtchn_domain_add(&d->ed, domid, event_fd(), nvcpus), 0);
 	evtchn_set_shared(&d->ed, &d->si);
+}
+
+static void domain(struct domain *d, uint32_t domid)
+{
+	domain_of(d, domid, 1);
+}
+
+/* Two vCPUs that take upcalls. */
+static void smp_domain(struct domain *d, uint32_t domid)
+{
+	domain_of(d, domid, 2);
+	d->upcalls[0] = event_fd();
+	d->upcalls[1] = event_fd();
+	evtchn_set_upcalls(&d->ed, d->upcalls);
 }
 
 static void domain_gone(struct domain *d)
@@ -113,6 +136,57 @@ static void domain_gone(struct domain *d)
 	evtchn_set_shared(&d->ed, NULL);
 	evtchn_domain_remove(&d->ed);
 	close(d->ed.ed_eventfd);
+	for (unsigned i = 0; i < 2; i++)
+		if (d->upcalls[i] >= 0)
+			close(d->upcalls[i]);
+}
+
+/* How often an eventfd has been told since the last look. */
+static uint64_t told(int fd)
+{
+	uint64_t n = 0;
+
+	cr_assert(read(fd, &n, sizeof(n)) == (ssize_t)sizeof(n) || errno == EAGAIN);
+	return n;
+}
+
+static int op(struct domain *d, uint32_t cmd, void *arg)
+{
+	return evtchn_op(&d->ed, cmd, arg, evtchn_op_size(cmd));
+}
+
+static uint32_t ipi(struct domain *d, uint32_t vcpu)
+{
+	struct evtchn_bind_ipi bi = {.vcpu = vcpu};
+
+	cr_assert_eq(op(d, EVTCHNOP_bind_ipi, &bi), 0);
+	return bi.port;
+}
+
+static int send_to(struct domain *d, uint32_t port)
+{
+	struct evtchn_send send = {.port = port};
+
+	return op(d, EVTCHNOP_send, &send);
+}
+
+static int move_to(struct domain *d, uint32_t port, uint32_t vcpu)
+{
+	struct evtchn_bind_vcpu bv = {.port = port, .vcpu = vcpu};
+
+	return op(d, EVTCHNOP_bind_vcpu, &bv);
+}
+
+/* What a vCPU does when it is interrupted.  False: it was for nothing. */
+static bool upcall(struct domain *d, struct vcpu_info *vi)
+{
+	bool yes = vi->evtchn_upcall_pending && vi->evtchn_pending_sel != 0;
+
+	vi->evtchn_upcall_pending = 0;
+	vi->evtchn_pending_sel = 0;
+	for (unsigned i = 0; i < 64; i++)
+		d->si.evtchn_pending[i] = 0;
+	return yes;
 }
 
 static bool take(struct domain *d, uint32_t port)
@@ -435,4 +509,247 @@ Test(evtchn, ports_run_out)
 	a = program();
 	cr_assert_eq(evtchn_handle_unbound(a.handle, 5, &port), 0);
 	leave(&a);
+}
+
+Test(evtchn, ipi_interrupts_its_vcpu)
+{
+	static struct domain d;
+	uint32_t port;
+
+	smp_domain(&d, 7);
+	port = ipi(&d, 1);
+	cr_assert_eq(send_to(&d, port), 0);
+	cr_assert_eq(told(d.upcalls[0]), 0);
+	cr_assert_eq(told(d.upcalls[1]), 1);
+	cr_assert_eq(told(d.ed.ed_eventfd), 0);
+	cr_assert_eq(d.si.vcpu_info[0].evtchn_upcall_pending, 0);
+	cr_assert_eq(d.si.vcpu_info[1].evtchn_pending_sel, 1u << port / 64);
+	/* Once, until it has looked. */
+	cr_assert_eq(send_to(&d, port), 0);
+	cr_assert_eq(told(d.upcalls[1]), 0);
+	cr_assert(upcall(&d, &d.si.vcpu_info[1]));
+	cr_assert_eq(send_to(&d, port), 0);
+	cr_assert_eq(told(d.upcalls[1]), 1);
+	cr_assert_eq(move_to(&d, port, 0), -EINVAL, "an IPI is its vCPU's");
+	domain_gone(&d);
+}
+
+/* The second of two events finds an upcall under way: who polls for it has to be told all the same. */
+Test(evtchn, events_of_one_upcall)
+{
+	static struct domain d;
+	uint32_t a, b;
+
+	smp_domain(&d, 7);
+	a = ipi(&d, 0);
+	b = ipi(&d, 0);
+	cr_assert_eq(send_to(&d, a), 0);
+	cr_assert_eq(told(d.upcalls[0]), 1);
+	cr_assert_eq(told(d.ed.ed_eventfd), 0);
+	cr_assert_eq(send_to(&d, b), 0);
+	cr_assert_eq(told(d.upcalls[0]), 0);
+	cr_assert_eq(told(d.ed.ed_eventfd), 1);
+	cr_assert(take(&d, a) && take(&d, b));
+	domain_gone(&d);
+}
+
+Test(evtchn, masked_port_waits_for_unmask)
+{
+	static struct domain d;
+	struct evtchn_unmask um;
+	uint32_t port;
+
+	smp_domain(&d, 7);
+	um.port = port = ipi(&d, 1);
+	d.si.evtchn_mask[port / 64] |= evtchn_bit(port);
+	cr_assert_eq(send_to(&d, port), 0);
+	cr_assert_eq(told(d.upcalls[1]), 0);
+	cr_assert_eq(told(d.ed.ed_eventfd), 1, "a poller waits for masked ports, too");
+	cr_assert_eq(d.si.vcpu_info[1].evtchn_upcall_pending, 0);
+	cr_assert_eq(op(&d, EVTCHNOP_unmask, &um), 0);
+	cr_assert_eq(d.si.evtchn_mask[port / 64], 0);
+	cr_assert_eq(told(d.upcalls[1]), 1);
+	cr_assert(upcall(&d, &d.si.vcpu_info[1]));
+	/* Nothing is pending: nobody is interrupted. */
+	d.si.evtchn_mask[port / 64] |= evtchn_bit(port);
+	cr_assert_eq(op(&d, EVTCHNOP_unmask, &um), 0);
+	cr_assert_eq(told(d.upcalls[1]) + told(d.ed.ed_eventfd), 0);
+	cr_assert_eq(d.si.vcpu_info[1].evtchn_upcall_pending, 0);
+	um.port = port + 1;
+	cr_assert_eq(op(&d, EVTCHNOP_unmask, &um), -EINVAL);
+	domain_gone(&d);
+}
+
+Test(evtchn, port_moves_to_another_vcpu)
+{
+	static struct domain d;
+	struct evtchn_alloc_unbound au = {.dom = DOMID_SELF, .remote_dom = DOMID_SELF};
+	struct evtchn_bind_interdomain bi = {.remote_dom = DOMID_SELF};
+
+	smp_domain(&d, 7);
+	cr_assert_eq(op(&d, EVTCHNOP_alloc_unbound, &au), 0);
+	/* An unbound one moves, too, and stays where it is when it is bound. */
+	cr_assert_eq(move_to(&d, au.port, 1), 0);
+	cr_assert_eq(send_to(&d, au.port), 0, "nobody hears it");
+	bi.remote_port = au.port;
+	cr_assert_eq(op(&d, EVTCHNOP_bind_interdomain, &bi), 0);
+	cr_assert_eq(told(d.upcalls[0]), 1, "a new port begins at vCPU 0");
+	cr_assert(upcall(&d, &d.si.vcpu_info[0]));
+	cr_assert_eq(send_to(&d, bi.local_port), 0);
+	cr_assert_eq(told(d.upcalls[1]), 1);
+	cr_assert_eq(told(d.upcalls[0]), 0);
+	cr_assert_eq(status_of(7, au.port).vcpu, 1);
+	cr_assert_eq(status_of(7, bi.local_port).vcpu, 0);
+	cr_assert_eq(move_to(&d, au.port, 2), -ENOENT);
+	cr_assert_eq(move_to(&d, au.port, UINT32_MAX), -ENOENT);
+	cr_assert_eq(move_to(&d, 0, 1), -EINVAL);
+	cr_assert_eq(move_to(&d, UINT32_MAX, 1), -EINVAL);
+	domain_gone(&d);
+}
+
+/* A number that is used again begins at the first vCPU. */
+Test(evtchn, closed_port_forgets_its_vcpu)
+{
+	static struct domain d;
+	struct evtchn_close cl;
+	struct evtchn_alloc_unbound au = {.dom = DOMID_SELF, .remote_dom = 0};
+
+	smp_domain(&d, 7);
+	cl.port = ipi(&d, 1);
+	cr_assert_eq(status_of(7, cl.port).status, EVTCHNSTAT_ipi);
+	cr_assert_eq(status_of(7, cl.port).vcpu, 1);
+	cr_assert_eq(op(&d, EVTCHNOP_close, &cl), 0);
+	cr_assert_eq(op(&d, EVTCHNOP_alloc_unbound, &au), 0);
+	cr_assert_eq(au.port, cl.port);
+	cr_assert_eq(status_of(7, au.port).vcpu, 0);
+	domain_gone(&d);
+}
+
+Test(evtchn, virqs_of_each_vcpu_and_of_all)
+{
+	static struct domain d;
+	struct evtchn_bind_virq timer[2] = {{.virq = VIRQ_TIMER}, {.virq = VIRQ_TIMER, .vcpu = 1}};
+	struct evtchn_bind_virq global = {.virq = VIRQ_ARCH_0}, again;
+	struct evtchn_bind_ipi bi = {.vcpu = 2};
+
+	smp_domain(&d, 7);
+	for (unsigned i = 0; i < 2; i++) {
+		cr_assert_eq(op(&d, EVTCHNOP_bind_virq, &timer[i]), 0);
+		again = timer[i];
+		cr_assert_eq(op(&d, EVTCHNOP_bind_virq, &again), -EEXIST);
+		cr_assert_eq(status_of(7, timer[i].port).status, EVTCHNSTAT_virq);
+		cr_assert_eq(status_of(7, timer[i].port).vcpu, i);
+	}
+	again = (struct evtchn_bind_virq){.virq = VIRQ_TIMER, .vcpu = 2};
+	cr_assert_eq(op(&d, EVTCHNOP_bind_virq, &again), -ENOENT);
+	cr_assert_eq(move_to(&d, timer[1].port, 0), -EINVAL, "a timer is its vCPU's");
+	/* One for all: bound by the first, then moved. */
+	again = (struct evtchn_bind_virq){.virq = VIRQ_ARCH_0, .vcpu = 1};
+	cr_assert_eq(op(&d, EVTCHNOP_bind_virq, &again), -EINVAL);
+	cr_assert_eq(op(&d, EVTCHNOP_bind_virq, &global), 0);
+	cr_assert_eq(move_to(&d, global.port, 1), 0);
+	again = (struct evtchn_bind_virq){.virq = VIRQ_ARCH_0};
+	cr_assert_eq(op(&d, EVTCHNOP_bind_virq, &again), -EEXIST);
+	evtchn_virq(7, VIRQ_ARCH_0);
+	cr_assert_eq(told(d.upcalls[1]), 1);
+	cr_assert_eq(told(d.upcalls[0]), 0);
+	again = (struct evtchn_bind_virq){.virq = NR_VIRQS};
+	cr_assert_eq(op(&d, EVTCHNOP_bind_virq, &again), -EINVAL);
+	cr_assert_eq(op(&d, EVTCHNOP_bind_ipi, &bi), -ENOENT);
+	domain_gone(&d);
+}
+
+Test(evtchn, registered_vcpu_info)
+{
+	static struct domain d;
+	static struct vcpu_info vi;
+	uint32_t port;
+
+	smp_domain(&d, 7);
+	port = ipi(&d, 1);
+	d.si.vcpu_info[1].time.tsc_timestamp = 4711;
+	memset(&vi, 0xee, sizeof(vi));
+	cr_assert_eq(evtchn_set_vcpu_info(&d.ed, 1, &vi), 0);
+	/* As Xen does it: what was there is here, and everything is to be looked at. */
+	cr_assert_eq(vi.time.tsc_timestamp, 4711);
+	cr_assert_eq(vi.evtchn_upcall_pending, 1);
+	cr_assert_eq(vi.evtchn_pending_sel, UINT64_MAX);
+	cr_assert_eq(told(d.upcalls[1]), 1);
+	cr_assert_eq(told(d.upcalls[0]), 0);
+	cr_assert(upcall(&d, &vi));
+	cr_assert_eq(send_to(&d, port), 0);
+	cr_assert_eq(told(d.upcalls[1]), 1);
+	cr_assert_eq(vi.evtchn_pending_sel, 1);
+	cr_assert_eq(d.si.vcpu_info[1].evtchn_pending_sel, 0);
+	/* Once and for all. */
+	cr_assert_eq(evtchn_set_vcpu_info(&d.ed, 1, &d.si.vcpu_info[1]), -EINVAL);
+	cr_assert_eq(vi.evtchn_pending_sel, 1);
+	domain_gone(&d);
+}
+
+/* Events that come before there is a page to put them are seen when there is one. */
+Test(evtchn, early_events_interrupt)
+{
+	static struct domain d;
+	static struct shared_info other;
+	static struct vcpu_info vi;
+	struct evtchn_bind_ipi bi = {.vcpu = 0};
+	uint32_t a, b;
+
+	d.upcalls[0] = event_fd();
+	d.upcalls[1] = event_fd();
+	d.si = (struct shared_info){0};
+	cr_assert_eq(evtchn_domain_add(&d.ed, 7, event_fd(), 2), 0);
+	evtchn_set_upcalls(&d.ed, d.upcalls);
+	cr_assert_eq(op(&d, EVTCHNOP_bind_ipi, &bi), 0);
+	a = bi.port;
+	b = ipi(&d, 1);
+	cr_assert_eq(evtchn_set_vcpu_info(&d.ed, 1, &vi), 0);
+	cr_assert_eq(told(d.upcalls[1]), 1);
+	cr_assert(upcall(&d, &vi));
+	cr_assert_eq(send_to(&d, a), 0);
+	cr_assert_eq(send_to(&d, b), 0);
+	cr_assert_eq(told(d.upcalls[0]) + told(d.upcalls[1]), 0);
+	evtchn_set_shared(&d.ed, &d.si);
+	cr_assert_eq(told(d.upcalls[0]), 1);
+	cr_assert_eq(told(d.upcalls[1]), 1);
+	cr_assert_eq(vi.evtchn_pending_sel, 1);
+	cr_assert_eq(d.si.vcpu_info[0].evtchn_pending_sel, 1);
+	/* The page moves: what is pending goes along, and so do bits that the guest has made up. */
+	d.si.evtchn_pending[63] = evtchn_bit(63);
+	evtchn_set_shared(&d.ed, &other);
+	cr_assert_eq(d.si.evtchn_pending[a / 64], 0);
+	cr_assert_eq(other.evtchn_pending[a / 64], evtchn_bit(a) | evtchn_bit(b));
+	cr_assert_eq(other.evtchn_pending[63], evtchn_bit(63));
+	cr_assert_eq(told(d.upcalls[0]), 1);
+	domain_gone(&d);
+}
+
+/* A guest without upcalls polls: it is told of every port, and its vCPU's words are set as ever. */
+Test(evtchn, without_upcalls_every_port_is_told)
+{
+	static struct domain d;
+	uint32_t a, b;
+
+	domain(&d, 7);
+	a = ipi(&d, 0);
+	b = ipi(&d, 0);
+	d.si.evtchn_mask[b / 64] = evtchn_bit(b);
+	cr_assert_eq(send_to(&d, a), 0);
+	cr_assert_eq(send_to(&d, a), 0);
+	cr_assert_eq(send_to(&d, b), 0);
+	cr_assert_eq(told(d.ed.ed_eventfd), 2);
+	cr_assert_eq(d.si.vcpu_info[0].evtchn_upcall_pending, 1);
+	cr_assert(take(&d, a) && take(&d, b));
+	domain_gone(&d);
+}
+
+Test(evtchn, vcpus_have_a_bound)
+{
+	static struct evtchn_domain ed;
+
+	cr_assert_eq(evtchn_domain_add(&ed, 7, -1, 0), -EINVAL);
+	cr_assert_eq(evtchn_domain_add(&ed, 7, -1, EVTCHN_MAX_VCPUS + 1), -EINVAL);
+	cr_assert_eq(evtchn_domain_add(&ed, 7, -1, EVTCHN_MAX_VCPUS), 0);
+	evtchn_domain_remove(&ed);
 }
