@@ -502,6 +502,8 @@ int guest_add_events(struct guest *g, struct failure *f)
 		return failure_sys(f, error, "can't make the channels for a guest");
 	error = evtchn_domain_add(&g->g_events, g->g_domid, g->g_event, g->g_vcpus);
 	g->g_has_events = error == 0;
+	if (g->g_has_events && g->g_lapic)
+		evtchn_set_upcalls(&g->g_events, g->g_upcall);
 	return error != 0 ? failure_set(f, error, "out of memory for event channels") : 0;
 }
 

@@ -120,7 +120,7 @@ struct guest {
 	int g_start_fds[3]; /* image, console in, console out: until they are handed over */
 	struct remote_pmap g_pmap;
 	struct uvm_page *g_shared_info, *g_vcpu_info[WIRE_MAX_VCPUS]; /* wired */
-	struct evtchn_domain g_events;	/* not of host programs */
+	struct evtchn_domain g_events;				      /* not of host programs */
 	bool g_has_events;
 	struct grant_domain g_grants;	 /* likewise */
 	struct xs_guest *g_store;	 /* as what it was entered in the xenstore, or NULL */

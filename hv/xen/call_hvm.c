@@ -29,11 +29,14 @@ static bool guest_may_get(uint32_t index)
 	}
 }
 
-/* By which channels it is told of its store and console.  No interrupt is ever delivered, so it
- * can't ask for one. */
-static bool guest_may_set(uint32_t index)
+/*
+ * By which channels it is told of its store and console; and that it wants interrupts, which it gets
+ * by its vCPUs' upcall vectors in any case, if it can take any.
+ */
+static bool guest_may_set(const struct guest *g, uint32_t index)
 {
-	return index == HVM_PARAM_STORE_EVTCHN || index == HVM_PARAM_CONSOLE_EVTCHN;
+	return index == HVM_PARAM_STORE_EVTCHN || index == HVM_PARAM_CONSOLE_EVTCHN ||
+	       (index == HVM_PARAM_CALLBACK_IRQ && g->g_lapic);
 }
 
 /* Parameters that Xen's tools use no more, or that stand for what is not there. */
@@ -68,7 +71,7 @@ int xen_hvm_set_param(struct guest *g, bool self, uint32_t index, uint64_t value
 
 	if (index >= HVM_NR_PARAMS)
 		return -EINVAL;
-	if (self && !guest_may_set(index))
+	if (self && !guest_may_set(g, index))
 		return -EPERM;
 	error = check_value(index, value);
 	if (error != 0)

@@ -524,6 +524,10 @@ Test(domctl, hvm_params_of_a_guests_own)
 	cr_assert_eq(param(HVMOP_set_param, DOMID_SELF, HVM_PARAM_CONSOLE_PFN, &v), -EPERM);
 	cr_assert_eq(param(HVMOP_get_param, DOMID_SELF, HVM_PARAM_IDENT_PT, &v), -EPERM);
 	cr_assert_eq(param(HVMOP_set_param, DOMID_SELF, HVM_PARAM_CALLBACK_IRQ, &v), -EPERM);
+	/* Only who can be interrupted may ask for it. */
+	a->g_lapic = true;
+	cr_assert_eq(param(HVMOP_set_param, DOMID_SELF, HVM_PARAM_CALLBACK_IRQ, &v), 0);
+	cr_assert_eq(param(HVMOP_set_param, DOMID_SELF, HVM_PARAM_IDENT_PT, &v), -EPERM);
 	fake_end(a);
 	fake_end(b);
 }
