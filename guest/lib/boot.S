@@ -157,7 +157,8 @@ tss:
 	.fill 3, 1, 0xff
 tss_end:
 	.balign 8
-gdt:
+	.globl lombard_gdt
+lombard_gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff /* SEL_CODE0: 64-bit, DPL 0 */
 	.quad 0x00cff3000000ffff /* SEL_DATA3 */
@@ -167,8 +168,8 @@ gdt_tss: /* SEL_TSS: available 64-bit TSS; lombard_start writes its address here
 	.byte 0, 0x89, 0, 0
 	.quad 0
 gdt_ptr:
-	.word . - gdt - 1
-	.long gdt
+	.word GDT_SIZE - 1
+	.long lombard_gdt
 	.balign 8
 idt_ptr:
 	.word NR_VECTORS * 16 - 1

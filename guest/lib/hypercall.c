@@ -4,6 +4,7 @@
 #include "start.h"
 
 _Static_assert(HYPERCALL_PORT == LOMBARD_HYPERCALL_PORT, "the TSS opens another port");
+_Static_assert(LOAN_OP == LOMBARD_HYPERCALL_loan_op, "assembler code calls another one");
 
 int hypercall_console_io(unsigned int cmd, size_t count, const char *buf)
 {

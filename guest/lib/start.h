@@ -7,8 +7,10 @@
 #define SEL_DATA3 0x13
 #define SEL_CODE3 0x1b
 #define SEL_TSS 0x20
+#define GDT_SIZE 0x30
 
 #define HYPERCALL_PORT 0xe4 /* loan.h's, which the assembler can't read */
+#define LOAN_OP 55	    /* likewise */
 
 #define NR_VECTORS 32
 #define VECTOR_STUB_SIZE 16

@@ -23,6 +23,7 @@ static const struct {
     {tests_grant, &nr_tests_grant},
     {tests_share, &nr_tests_share},
     {tests_xenstore, &nr_tests_xenstore},
+    {tests_smp, &nr_tests_smp},
 };
 
 static const char *running = "?";

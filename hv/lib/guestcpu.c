@@ -2,7 +2,7 @@
 #include "lib/guestcpu.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -16,18 +16,15 @@
 
 /*
  * Bits that are taken away.  AVX, protection keys, CET and AMX need XSAVE, which stays hidden: some
- * hosts' KVM does not see a guest's XSETBV.  Without an interrupt controller there is no APIC.
+ * hosts' KVM does not see a guest's XSETBV.
  */
-static const struct {
+struct bits {
 	uint32_t leaf, eax, ebx, ecx, edx;
-} hidden[] = {
-    {
-	.leaf = 1,
-	/* FMA, x2APIC, TSC deadline, XSAVE, OSXSAVE, AVX, F16C */
-	.ecx = BIT(12) | BIT(21) | BIT(24) | BIT(26) | BIT(27) | BIT(28) | BIT(29),
-	.ebx = 0xff000000U, /* the APIC's number */
-	.edx = BIT(9),	    /* APIC */
-    },
+};
+
+static const struct bits hidden[] = {
+    /* FMA, TSC deadline, XSAVE, OSXSAVE, AVX, F16C */
+    {.leaf = 1, .ecx = BIT(12) | BIT(24) | BIT(26) | BIT(27) | BIT(28) | BIT(29)},
     {
 	.leaf = 7,
 	.eax = UINT32_MAX, /* no subleaves: all they have is AVX and the like */
@@ -38,9 +35,14 @@ static const struct {
 	.edx = BIT(2) | BIT(3) | BIT(8) | BIT(20) | BIT(22) | BIT(23) | BIT(24) |
 	       BIT(25), /* AVX512*, CET_IBT, AMX */
     },
+    {.leaf = 0x80000001U, .ecx = BIT(11) | BIT(16)}, /* XOP, FMA4 */
+};
+
+/* Likewise where there is no interrupt controller: APIC, x2APIC, the APIC's number. */
+static const struct bits hidden_apic[] = {
+    {.leaf = 1, .ebx = 0xff000000U, .ecx = BIT(21), .edx = BIT(9)},
     {.leaf = 0xb, .edx = UINT32_MAX},
     {.leaf = 0x1f, .edx = UINT32_MAX},
-    {.leaf = 0x80000001U, .ecx = BIT(11) | BIT(16)}, /* XOP, FMA4 */
     {.leaf = 0x8000001eU, .eax = UINT32_MAX},
 };
 
@@ -60,21 +62,28 @@ static bool dropped_p(const struct kvm_cpuid_entry2 *e)
 	}
 }
 
-static void hide(struct kvm_cpuid_entry2 *e)
+static void hide(struct kvm_cpuid_entry2 *e, const struct bits *b, size_t n)
 {
-	for (unsigned i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
-		if (hidden[i].leaf != e->function)
+	for (size_t i = 0; i < n; i++) {
+		if (b[i].leaf != e->function)
 			continue;
-		e->eax &= ~hidden[i].eax;
-		e->ebx &= ~hidden[i].ebx;
-		e->ecx &= ~hidden[i].ecx;
-		e->edx &= ~hidden[i].edx;
+		e->eax &= ~b[i].eax;
+		e->ebx &= ~b[i].ebx;
+		e->ecx &= ~b[i].ecx;
+		e->edx &= ~b[i].edx;
 	}
+}
+
+static void change(struct kvm_cpuid_entry2 *e, bool lapic)
+{
+	hide(e, hidden, sizeof(hidden) / sizeof(hidden[0]));
+	if (!lapic)
+		hide(e, hidden_apic, sizeof(hidden_apic) / sizeof(hidden_apic[0]));
 	if (e->function == 1)
 		e->ecx |= BIT(31); /* "there is a hypervisor" */
 }
 
-static void filter(struct kvm_cpuid2 *c)
+static void filter(struct kvm_cpuid2 *c, bool lapic)
 {
 	uint32_t kept = 0;
 
@@ -82,12 +91,12 @@ static void filter(struct kvm_cpuid2 *c)
 		if (dropped_p(&c->entries[i]))
 			continue;
 		c->entries[kept] = c->entries[i];
-		hide(&c->entries[kept++]);
+		change(&c->entries[kept++], lapic);
 	}
 	c->nent = kept;
 }
 
-int guestcpu_get(int kvm, struct kvm_cpuid2 **list)
+int guestcpu_get(int kvm, bool lapic, struct kvm_cpuid2 **list)
 {
 	struct kvm_cpuid2 *c = SYS_ALLOC(
 	    calloc(1, sizeof(*c) + GUESTCPU_MAX * sizeof(c->entries[0])));
@@ -101,7 +110,7 @@ int guestcpu_get(int kvm, struct kvm_cpuid2 **list)
 		free(c);
 		return ret;
 	}
-	filter(c);
+	filter(c, lapic);
 	*list = c;
 	return 0;
 }

@@ -6,14 +6,15 @@
  * says so to the VMM, which sets it, and to the core, which tells tools about it.
  */
 #include <linux/kvm.h>
+#include <stdbool.h>
 
 #define GUESTCPU_MAX 256 /* entries: KVM's own bound */
 
 /*
  * guestcpu_get: the leaves of a guest's CPUID but for those of hypervisors (0x40000000 on), as a
  * list with room for GUESTCPU_MAX entries, to be freed.
- * => kvm: /dev/kvm.  0 or -errno
+ * => kvm: /dev/kvm; lapic: it has a local APIC.  0 or -errno
  */
-int guestcpu_get(int kvm, struct kvm_cpuid2 **list);
+int guestcpu_get(int kvm, bool lapic, struct kvm_cpuid2 **list);
 
 #endif

@@ -8,6 +8,8 @@
 
 #include "lib/guestcpu.h"
 #include "lib/sys.h"
+#include "vmm/platform.h"
+#include "vmm/topology.h"
 
 #define HV_FIRST 0x40000000U
 #define HV_TIMING 0x40000010U	/* eax = TSC kHz, as on other hypervisors */
@@ -42,15 +44,56 @@ static int add_xen(const struct vcpu *v, struct kvm_cpuid2 *c)
 	return 0;
 }
 
+static unsigned address_bits(const struct kvm_cpuid2 *c)
+{
+	for (uint32_t i = 0; i < c->nent; i++) {
+		if (c->entries[i].function == 0x80000008U)
+			return c->entries[i].eax & 0xff;
+	}
+	return 36; /* what a processor without the leaf has */
+}
+
+/* Guests with LAPICs get their upcalls by a vector of each vCPU's, and may want a hypercall page. */
+static int add_xen_lapic(struct kvm_cpuid2 *c)
+{
+	const uint32_t bits = address_bits(c);
+	struct kvm_cpuid_entry2 *e;
+
+	if (c->nent + 2 > GUESTCPU_MAX)
+		return -E2BIG;
+	c->entries[c->nent++] = (struct kvm_cpuid_entry2){
+	    .function = HV_FIRST + 2, .eax = 1, .ebx = PLATFORM_HYPERCALL_MSR};
+	c->entries[c->nent++] = (struct kvm_cpuid_entry2){.function = HV_FIRST + 5, .ebx = bits};
+	for (e = c->entries; e->function != HV_FIRST + 4; e++)
+		continue;
+	e->eax |= XEN_HVM_CPUID_UPCALL_VECTOR;
+	return 0;
+}
+
+static int add_others(const struct vcpu *v, struct kvm_cpuid2 *c)
+{
+	if (c->nent + TOPOLOGY_LEAVES > GUESTCPU_MAX)
+		return -E2BIG;
+	topology_set(c, v->id, v->vm->cfg.vcpus);
+	return 0;
+}
+
+static int complete(const struct vcpu *v, struct kvm_cpuid2 *c)
+{
+	int ret = add_xen(v, c);
+
+	if (!ret && v->vm->cfg.lapic)
+		ret = add_xen_lapic(c);
+	if (!ret && v->vm->cfg.lapic)
+		ret = add_others(v, c);
+	return ret;
+}
+
 static int check_window(const struct vmm *vm, const struct kvm_cpuid2 *c, struct failure *f)
 {
 	uint64_t end = (vm->cfg.window_gfn + vm->cfg.window_pages) << 12;
-	unsigned bits = 36; /* what a processor without the leaf has */
+	unsigned bits = address_bits(c);
 
-	for (uint32_t i = 0; i < c->nent; i++) {
-		if (c->entries[i].function == 0x80000008U)
-			bits = c->entries[i].eax & 0xff;
-	}
 	if (bits < 64 && end > UINT64_C(1) << bits)
 		return failure_set(f, -ERANGE,
 		    "the window area ends beyond the %u physical address bits of a guest here",
@@ -63,13 +106,13 @@ int cpuid_set(const struct vcpu *v, struct failure *f)
 	struct kvm_cpuid2 *c;
 	int ret;
 
-	ret = guestcpu_get(v->vm->kvm, &c);
+	ret = guestcpu_get(v->vm->kvm, v->vm->cfg.lapic, &c);
 	if (ret)
 		return failure_sys(f, ret, "KVM_GET_SUPPORTED_CPUID");
 	ret = check_window(v->vm, c, f);
 	if (ret)
 		goto out_free;
-	ret = add_xen(v, c);
+	ret = complete(v, c);
 	if (ret) {
 		failure_sys(f, ret, "CPUID");
 		goto out_free;

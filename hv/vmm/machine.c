@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "lib/sys.h"
+#include "vmm/platform.h"
 #include "vmm/pvh.h"
 
 #define PAGE_SHIFT 12
@@ -25,9 +26,8 @@
 
 int machine_check(const struct wire_config *cfg, struct failure *f)
 {
-	if (cfg->vcpus != 1)
-		return failure_set(f, -ENOTSUP,
-		    "%u vCPUs are not possible yet: a guest has exactly one", cfg->vcpus);
+	if (cfg->vcpus < 1 || cfg->vcpus > (cfg->lapic ? WIRE_MAX_VCPUS : 1))
+		return failure_set(f, -EINVAL, "the core wants %u vCPUs", cfg->vcpus);
 	if (cfg->ram_pages == 0 || cfg->ram_pages > RAM_MAX_PAGES)
 		return failure_set(f, -ENOTSUP,
 		    "%lu MiB of memory are not possible yet: a guest has at most 3584 MiB",
@@ -119,20 +119,57 @@ static int set_platform_pages(const struct vmm *vm, struct failure *f)
 	return 0;
 }
 
+/* Pages [first, last) of an area.  Slots are numbered in the order in which they are made. */
 static int set_slot(
-    const struct vmm *vm, uint32_t slot, const struct pmap_area *a, struct failure *f)
+    struct vmm *vm, const struct pmap_area *a, uint64_t first, uint64_t last, struct failure *f)
 {
 	struct kvm_userspace_memory_region region = {
-	    .slot = slot,
-	    .guest_phys_addr = a->gfn << PAGE_SHIFT,
-	    .memory_size = a->npages << PAGE_SHIFT,
-	    .userspace_addr = (uintptr_t)a->hva,
+	    .slot = vm->nslots,
+	    .guest_phys_addr = first << PAGE_SHIFT,
+	    .memory_size = (last - first) << PAGE_SHIFT,
+	    .userspace_addr = (uintptr_t)a->hva + ((first - a->gfn) << PAGE_SHIFT),
 	};
 
-	if (a->npages > 0 && SYS(ioctl(vm->vm, KVM_SET_USER_MEMORY_REGION, &region)))
+	if (first < last && SYS(ioctl(vm->vm, KVM_SET_USER_MEMORY_REGION, &region)))
 		return failure_sys(f, -errno, "KVM refuses memory slot %u, %lu MiB at gpa 0x%lx",
-		    slot, (unsigned long)(region.memory_size >> 20),
+		    region.slot, (unsigned long)(region.memory_size >> 20),
 		    (unsigned long)region.guest_phys_addr);
+	vm->nslots++;
+	return 0;
+}
+
+/* Where an APIC is, the guest shall find it, and not memory. */
+static int set_slots(struct vmm *vm, const struct pmap_area *a, struct failure *f)
+{
+	static const uint64_t apics[] = {
+	    PLATFORM_IOAPIC_GPA >> PAGE_SHIFT, PLATFORM_LAPIC_GPA >> PAGE_SHIFT};
+	uint64_t first = a->gfn, end = a->gfn + a->npages;
+	int ret = 0;
+
+	for (unsigned i = 0; i < 2 && vm->cfg.lapic && !ret; i++) {
+		if (apics[i] < first || apics[i] >= end)
+			continue;
+		ret = set_slot(vm, a, first, apics[i], f);
+		first = apics[i] + 1;
+	}
+	return ret ? ret : set_slot(vm, a, first, end, f);
+}
+
+/* Before there are vCPUs, which get their LAPICs by it.  All but the first then wait to be started. */
+static int create_apics(const struct vmm *vm, struct failure *f)
+{
+	struct kvm_enable_cap msrs = {
+	    .cap = KVM_CAP_X86_USER_SPACE_MSR,
+	    .args = {KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN},
+	};
+
+	if (!vm->cfg.lapic)
+		return 0;
+	if (SYS(ioctl(vm->vm, KVM_CREATE_IRQCHIP, 0)))
+		return failure_sys(f, -errno, "KVM can't give guests interrupt controllers");
+	if (SYS(ioctl(vm->vm, KVM_ENABLE_CAP, &msrs)))
+		return failure_sys(f, -errno,
+		    "KVM lacks KVM_CAP_X86_USER_SPACE_MSR: Linux 5.10 and later have it");
 	return 0;
 }
 
@@ -171,8 +208,10 @@ int machine_build(struct vmm *vm, struct failure *f)
 		ret = check_kvm(vm, f);
 	if (!ret)
 		ret = set_platform_pages(vm, f);
-	for (uint32_t i = 0; i < PMAP_AREAS && !ret; i++)
-		ret = set_slot(vm, i, &vm->pmap.area[i], f);
+	if (!ret)
+		ret = create_apics(vm, f);
+	for (unsigned i = 0; i < PMAP_AREAS && !ret; i++)
+		ret = set_slots(vm, &vm->pmap.area[i], f);
 	for (unsigned i = 0; i < vm->cfg.vcpus && !ret; i++)
 		ret = create_vcpu(vm, i, f);
 	return ret;

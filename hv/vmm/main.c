@@ -47,6 +47,12 @@ static void *vcpu_thread(void *arg)
 	link_exit(&end);
 }
 
+static void *upcall_thread(void *arg)
+{
+	pthread_setname_np(pthread_self(), "upcall");
+	upcall_serve(arg);
+}
+
 static int start_thread(
     void *(*run)(void *), const char *name, void *arg, pthread_t *t, struct failure *f)
 {
@@ -71,6 +77,8 @@ static int build(struct vmm *vm, struct failure *f)
 	if (!ret)
 		ret = gate_init(vm, f);
 	if (!ret)
+		ret = upcall_init(vm, f);
+	if (!ret)
 		ret = start_thread(pmap_thread, "pmap", vm, &pmap, f);
 	if (!ret)
 		ret = sandbox_enter(vm, f);
@@ -83,10 +91,13 @@ static int build(struct vmm *vm, struct failure *f)
 static void run(struct vmm *vm)
 {
 	struct vmm_end end = {.reason = WIRE_EXIT_VMM_ERROR};
+	pthread_t upcall;
 
 	/* What is built from outside has no state to begin with yet. */
 	if (vm->cfg.built)
 		gate_close(vm);
+	if (vm->cfg.lapic && start_thread(upcall_thread, "upcall", vm, &upcall, &end.why))
+		link_exit(&end);
 	for (unsigned i = 0; i < vm->cfg.vcpus; i++) {
 		struct vcpu *v = &vm->vcpus[i];
 

@@ -26,4 +26,10 @@
 #define PLATFORM_S5_TYPE 5
 #define PLATFORM_SLEEP_S5 (PLATFORM_S5_TYPE << 2 | 1 << 5)
 
+/* A PC's timer channel 2.  Whoever calibrates a TSC by it sees at once that it does not count. */
+#define PLATFORM_PIT_PORT 0x42
+
+/* Where older kernels write where they want their hypercall page: CPUID leaf 0x40000002 says so. */
+#define PLATFORM_HYPERCALL_MSR 0x40000000U
+
 #endif

@@ -88,6 +88,7 @@ static const unsigned long allowed_ioctls[] = {
     KVM_SET_DEBUGREGS,
     KVM_GET_VCPU_EVENTS,
     KVM_SET_VCPU_EVENTS,
+    KVM_SIGNAL_MSI,
     UFFDIO_REGISTER,
     UFFDIO_WRITEPROTECT,
     UFFDIO_WAKE,

@@ -80,8 +80,7 @@ int vcpu_time(const struct vcpu *v, uint64_t *ns)
 	return 0;
 }
 
-/* For messages; 0 where KVM does not tell. */
-static unsigned long rip_of(const struct vcpu *v)
+unsigned long vcpu_rip(const struct vcpu *v)
 {
 	struct kvm_regs regs;
 
@@ -122,34 +121,11 @@ static bool exit_hypercall(struct vcpu *v, struct vmm_end *end)
 	return false;
 }
 
-/* There are no devices: reads give all ones, writes go nowhere. */
-static bool exit_io(struct vcpu *v, struct vmm_end *end)
-{
-	struct kvm_run *run = v->run;
-
-	if (hypercall_p(run))
-		return exit_hypercall(v, end);
-	if (run->io.direction == KVM_EXIT_IO_IN)
-		memset((uint8_t *)run + run->io.data_offset, 0xff,
-		    (size_t)run->io.size * run->io.count);
-	return false;
-}
-
-static bool exit_mmio(const struct vcpu *v, struct vmm_end *end)
-{
-	end->reason = WIRE_EXIT_VMM_ERROR;
-	failure_set(&end->why, -EFAULT,
-	    "the guest %s guest-physical address 0x%lx, where it has no memory (rip 0x%lx)",
-	    v->run->mmio.is_write ? "wrote to" : "read from", (unsigned long)v->run->mmio.phys_addr,
-	    rip_of(v));
-	return true;
-}
-
-/* Nothing can wake a halted vCPU: there is no interrupt controller. */
+/* Nothing can wake a halted vCPU: where there is an interrupt controller, KVM does not say that it is. */
 static bool exit_halt(const struct vcpu *v, struct vmm_end *end)
 {
 	end->reason = SHUTDOWN_crash;
-	failure_set(&end->why, -EIO, "the guest halted for ever (HLT, rip 0x%lx)", rip_of(v));
+	failure_set(&end->why, -EIO, "the guest halted for ever (HLT, rip 0x%lx)", vcpu_rip(v));
 	return true;
 }
 
@@ -157,7 +133,7 @@ static bool exit_triple_fault(const struct vcpu *v, struct vmm_end *end)
 {
 	end->reason = SHUTDOWN_crash;
 	failure_set(
-	    &end->why, -EIO, "the guest crashed with a triple fault (rip 0x%lx)", rip_of(v));
+	    &end->why, -EIO, "the guest crashed with a triple fault (rip 0x%lx)", vcpu_rip(v));
 	return true;
 }
 
@@ -165,7 +141,7 @@ static bool exit_fail_entry(const struct vcpu *v, struct vmm_end *end)
 {
 	end->reason = WIRE_EXIT_VMM_ERROR;
 	failure_set(&end->why, -EIO, "KVM can't enter the guest: hardware reason 0x%lx (rip 0x%lx)",
-	    (unsigned long)v->run->fail_entry.hardware_entry_failure_reason, rip_of(v));
+	    (unsigned long)v->run->fail_entry.hardware_entry_failure_reason, vcpu_rip(v));
 	return true;
 }
 
@@ -177,7 +153,7 @@ static bool exit_internal(const struct vcpu *v, struct vmm_end *end)
 	failure_set(&end->why, -EIO, "KVM gave up on the guest: internal error %u%s (rip 0x%lx)",
 	    sub,
 	    sub == KVM_INTERNAL_ERROR_EMULATION ? ", an instruction that it can't emulate" : "",
-	    rip_of(v));
+	    vcpu_rip(v));
 	return true;
 }
 
@@ -185,7 +161,7 @@ static bool exit_unknown(const struct vcpu *v, struct vmm_end *end)
 {
 	end->reason = WIRE_EXIT_VMM_ERROR;
 	failure_set(&end->why, -EIO, "KVM stopped the guest with exit reason %u (rip 0x%lx)",
-	    v->run->exit_reason, rip_of(v));
+	    v->run->exit_reason, vcpu_rip(v));
 	return true;
 }
 
@@ -194,9 +170,12 @@ static bool dispatch(struct vcpu *v, struct vmm_end *end)
 {
 	switch (v->run->exit_reason) {
 	case KVM_EXIT_IO:
-		return exit_io(v, end);
+		return hypercall_p(v->run) ? exit_hypercall(v, end) : platform_io(v, end);
 	case KVM_EXIT_MMIO:
-		return exit_mmio(v, end);
+		return platform_mmio(v, end);
+	case KVM_EXIT_X86_RDMSR:
+	case KVM_EXIT_X86_WRMSR:
+		return platform_msr(v);
 	case KVM_EXIT_HLT:
 		return exit_halt(v, end);
 	case KVM_EXIT_SHUTDOWN:
@@ -220,12 +199,12 @@ static void run_failed(const struct vcpu *v, int err, struct vmm_end *end)
 		failure_sys(&end->why, err,
 		    "KVM can't reach the guest's memory at guest-physical address 0x%lx (rip "
 		    "0x%lx)",
-		    (unsigned long)mf.gpa, rip_of(v));
+		    (unsigned long)mf.gpa, vcpu_rip(v));
 	} else {
 		failure_sys(&end->why, err,
 		    err == -EFAULT ? "KVM can't reach a page of the guest's memory (rip 0x%lx)"
 				   : "KVM can't run the guest (rip 0x%lx)",
-		    rip_of(v));
+		    vcpu_rip(v));
 	}
 }
 
@@ -251,6 +230,7 @@ void vcpu_run(struct vcpu *v, struct vmm_end *end)
 	if (v->id == 0)
 		begin_time(v->vm);
 	while (!ended) {
+		upcall_pay(v);
 		run->exit_reason = KVM_EXIT_UNKNOWN; /* not every failure sets it */
 		ret = gate_run(v);
 		if (ret == 0) {

@@ -8,6 +8,7 @@
  *   main   start-up (machine_*, link_*), then watches for the core's end and pauses the guest when
  *          the core says so (control.c)
  *   vcpuN  one for each vCPU: runs it, and its hypercalls
+ *   upcall tells vCPUs with a LAPIC of events (upcall.c)
  *   pmap   pmap_local_serve
  * struct vmm is built by main before the others start.  Fields marked [v] belong to their vCPU's
  * thread from then on, atomic ones to all, the others do not change any more.
@@ -36,6 +37,8 @@ struct vcpu {
 	uint64_t tsc_first; /* when the guest began to run; changed by state_set only after that */
 	int wake;	    /* eventfd: ends its SCHEDOP_poll's sleep */
 	int upcall;	    /* eventfd of the core (wire.h); -1 without a LAPIC */
+	_Atomic uint8_t vector; /* its upcall; 0: it has not chosen one yet */
+	_Atomic bool owed;	/* an interrupt with that, which its LAPIC has not taken yet */
 	/* Its part of the gate. */
 	_Atomic bool inside; /* its thread may be in KVM_RUN */
 	_Atomic bool parked; /* its thread waits for the gate, and its state in KVM is complete */
@@ -60,10 +63,12 @@ struct vmm {
 	_Atomic int console_out; /* -1: its reader is gone */
 	int kvm;
 	int vm;
+	uint32_t nslots;		   /* memory slots that KVM has */
 	struct vcpu vcpus[WIRE_MAX_VCPUS]; /* the first cfg.vcpus of them */
 	struct pmap_local pmap;
 	struct gmem mem;
 	struct gate gate;
+	int upcalls;		      /* eventfd: some vCPU is owed an interrupt now */
 	_Atomic uint32_t exit_status; /* what the guest set by guest_op */
 	_Atomic uint64_t shared_info; /* gpa of the page, in RAM; VMM_NOWHERE: there is none yet */
 };
@@ -150,13 +155,44 @@ int machine_load(struct vmm *vm, struct failure *f);
 
 /* ---- cpuid.c ---- */
 
-/* cpuid_set: what KVM supports, less what needs XSAVE or an APIC, plus Xen's leaves. */
+/* cpuid_set: what KVM supports, less what needs XSAVE or an APIC that is not there, plus Xen's leaves. */
 int cpuid_set(const struct vcpu *v, struct failure *f);
 
 /* ---- vcpu.c: runs the guest ---- */
 
 /* vcpu_set_pvh: the vCPU's state at a PVH entry point. */
 int vcpu_set_pvh(const struct vcpu *v, uint32_t entry, uint32_t start_info, struct failure *f);
+
+/* ---- platform.c: what there is beside memory and processors ---- */
+
+/*
+ * Accesses of a vCPU where KVM has nothing.
+ *
+ * platform_io: ports.  platform_mmio: guest-physical addresses.  platform_msr: MSRs.
+ * => the exit is of that kind, and what is read is put where KVM takes it from
+ * => true: the guest has ended by it, *end says how
+ */
+bool platform_io(struct vcpu *v, struct vmm_end *end);
+bool platform_mmio(struct vcpu *v, struct vmm_end *end);
+bool platform_msr(struct vcpu *v);
+
+/* ---- upcall.c: guests with LAPICs ---- */
+
+int upcall_init(struct vmm *vm, struct failure *f);
+
+/* upcall_serve: the upcall thread. */
+_Noreturn void upcall_serve(struct vmm *vm);
+
+/*
+ * upcall_set_vector: how a vCPU wants to be interrupted: 0x10 to 0xff.  If upcall_pending is 1 already,
+ *	the caller raises.
+ * upcall_raise: its upcall_pending has become 1: interrupt it, and end its SCHEDOP_poll.
+ * upcall_pay: try again what its LAPIC has not taken.  Costs nothing when there is nothing.
+ * => any thread
+ */
+void upcall_set_vector(struct vcpu *v, uint8_t vector);
+void upcall_raise(struct vcpu *v);
+void upcall_pay(struct vcpu *v);
 
 /* ---- state.c: a vCPU's whole state.  => the gate is closed, the vCPU outside ---- */
 
@@ -174,6 +210,9 @@ int sandbox_filter(struct failure *f);
 
 /* vcpu_run: returns when the guest has ended by what this vCPU did. */
 void vcpu_run(struct vcpu *v, struct vmm_end *end);
+
+/* vcpu_rip: for messages; 0 where KVM does not tell. */
+unsigned long vcpu_rip(const struct vcpu *v);
 
 /* vcpu_read_tsc: the guest's TSC; on hosts that cannot offset it, the host's.  0 or -errno */
 int vcpu_read_tsc(const struct vcpu *v, uint64_t *tsc);

@@ -171,7 +171,7 @@ int cpu_policy_guest(struct cpu_policy *cp)
 
 	if (kvm < 0)
 		return -errno;
-	error = guestcpu_get(kvm, &list);
+	error = guestcpu_get(kvm, false, &list);
 	if (error == 0) {
 		fill(cp, read_guest, list);
 		free(list);

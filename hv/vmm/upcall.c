@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Telling a vCPU with a LAPIC that an upcall is pending: an interrupt, by a message to its LAPIC.
+ *
+ * A LAPIC that the guest has not switched on yet takes none (KVM says so), and the guest may have chosen
+ * its vector long before.  Since nobody tells again as long as upcall_pending is 1, such an interrupt is
+ * owed: it is tried again each time its vCPU comes out of KVM_RUN, and every few milliseconds by the
+ * upcall thread.  One interrupt too many does no harm: its handler finds nothing to do.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lib/sys.h"
+#include "vmm/platform.h"
+#include "vmm/vmm.h"
+
+/* How long to wait before the next try: longer each time, as there are vCPUs that are never started. */
+#define RETRY_MIN_MS 1
+#define RETRY_MAX_MS 100
+#define MSI_DEST_SHIFT 12
+
+static void count_up(int fd)
+{
+	uint64_t one = 1;
+
+	(void)!write(fd, &one, sizeof(one));
+}
+
+/* How often it was counted up does not matter. */
+static void count_off(int fd)
+{
+	uint64_t count;
+
+	(void)!read(fd, &count, sizeof(count));
+}
+
+/* => false: its LAPIC has not taken it */
+static bool interrupt(struct vcpu *v, uint8_t vector)
+{
+	struct kvm_msi msi = {
+	    .address_lo = (uint32_t)PLATFORM_LAPIC_GPA | v->id << MSI_DEST_SHIFT,
+	    .data = vector,
+	};
+
+	return ioctl(v->vm->vm, KVM_SIGNAL_MSI, &msi) > 0;
+}
+
+static bool inject(struct vcpu *v)
+{
+	uint8_t vector = atomic_load(&v->vector);
+
+	if (vector != 0 && interrupt(v, vector))
+		return true;
+	atomic_store(&v->owed, true);
+	return false;
+}
+
+void upcall_pay(struct vcpu *v)
+{
+	if (atomic_load(&v->vector) != 0 && atomic_exchange(&v->owed, false))
+		(void)inject(v);
+}
+
+void upcall_raise(struct vcpu *v)
+{
+	bool taken = inject(v);
+
+	count_up(v->wake);
+	/* The thread may sleep without a limit. */
+	if (!taken)
+		count_up(v->vm->upcalls);
+}
+
+void upcall_set_vector(struct vcpu *v, uint8_t vector)
+{
+	atomic_store(&v->vector, vector);
+	upcall_pay(v);
+	count_up(v->vm->upcalls);
+}
+
+/* How long the thread may sleep; last: what it was before.  -1: for ever. */
+static int patience(struct vmm *vm, int last)
+{
+	for (unsigned i = 0; i < vm->cfg.vcpus; i++) {
+		if (!atomic_load(&vm->vcpus[i].owed) || atomic_load(&vm->vcpus[i].vector) == 0)
+			continue;
+		if (last < 0)
+			return RETRY_MIN_MS;
+		return last < RETRY_MAX_MS / 2 ? last * 2 : RETRY_MAX_MS;
+	}
+	return -1;
+}
+
+/* Told of ports that interrupt nobody: whoever polls looks for himself. */
+static void wake_pollers(struct vmm *vm)
+{
+	count_off(WIRE_FD_EVENT);
+	for (unsigned i = 0; i < vm->cfg.vcpus; i++)
+		count_up(vm->vcpus[i].wake);
+}
+
+_Noreturn void upcall_serve(struct vmm *vm)
+{
+	struct pollfd p[WIRE_MAX_VCPUS + 2] = {
+	    {.fd = WIRE_FD_EVENT, .events = POLLIN}, {.fd = vm->upcalls, .events = POLLIN}};
+	unsigned n = vm->cfg.vcpus;
+	int wait = -1;
+
+	for (unsigned i = 0; i < n; i++)
+		p[2 + i] = (struct pollfd){.fd = vm->vcpus[i].upcall, .events = POLLIN};
+	for (;;) {
+		wait = patience(vm, wait);
+		if (poll(p, n + 2, wait) < 0)
+			continue;
+		if (p[0].revents)
+			wake_pollers(vm);
+		if (p[1].revents)
+			count_off(vm->upcalls);
+		for (unsigned i = 0; i < n; i++) {
+			struct vcpu *v = &vm->vcpus[i];
+
+			upcall_pay(v);
+			if (!p[2 + i].revents)
+				continue;
+			count_off(v->upcall);
+			(void)inject(v);
+			count_up(v->wake);
+		}
+	}
+}
+
+int upcall_init(struct vmm *vm, struct failure *f)
+{
+	vm->upcalls = SYS(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	return vm->upcalls < 0
+		   ? failure_sys(f, -errno, "what tells vCPUs of events can't be set up")
+		   : 0;
+}
