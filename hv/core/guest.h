@@ -222,6 +222,9 @@ int guest_unpause(struct guest *g);
 int guest_get_state(struct guest *g, unsigned vcpu, struct wire_vcpu *v);
 int guest_set_state(struct guest *g, unsigned vcpu, const struct wire_vcpu *v);
 
+/* guest_get_states: of all its vCPUs at one moment.  => v: g_vcpus of them */
+int guest_get_states(struct guest *g, struct wire_vcpu *v);
+
 static inline bool guest_paused_p(const struct guest *g)
 {
 	return atomic_load(&g->g_pauses) > 0;

@@ -119,16 +119,15 @@ int guest_unpause(struct guest *g)
 	return error;
 }
 
-/* => control locked.  What is done to a vCPU while no instruction runs. */
+/* => control locked.  What is done to a vCPU, or so many, while no instruction runs. */
 static int while_paused(struct guest *g,
-    int (*work)(struct guest *g, unsigned vcpu, struct wire_vcpu *v), unsigned vcpu,
-    struct wire_vcpu *v)
+    int (*work)(struct guest *g, unsigned n, struct wire_vcpu *v), unsigned n, struct wire_vcpu *v)
 {
 	int error = g->g_pauses == 0 ? tell(g, WIRE_PAUSE) : 0, undone;
 
 	if (error != 0)
 		return error;
-	error = work(g, vcpu, v);
+	error = work(g, n, v);
 	undone = g->g_pauses == 0 ? tell(g, WIRE_UNPAUSE) : 0;
 	return error != 0 ? error : undone;
 }
@@ -151,6 +150,26 @@ int guest_get_state(struct guest *g, unsigned vcpu, struct wire_vcpu *v)
 	if (error != 0)
 		return error;
 	error = while_paused(g, get_state, vcpu, v);
+	end(g);
+	return error;
+}
+
+static int get_states(struct guest *g, unsigned vcpus, struct wire_vcpu *v)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < vcpus && error == 0; i++)
+		error = get_state(g, i, &v[i]);
+	return error;
+}
+
+int guest_get_states(struct guest *g, struct wire_vcpu *v)
+{
+	int error = begin(g);
+
+	if (error != 0)
+		return error;
+	error = while_paused(g, get_states, g->g_vcpus, v);
 	end(g);
 	return error;
 }

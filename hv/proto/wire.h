@@ -229,6 +229,7 @@ enum { WIRE_ES, WIRE_CS, WIRE_SS, WIRE_DS, WIRE_FS, WIRE_GS, WIRE_LDTR, WIRE_TR,
 #define WIRE_FIXED_MTRRS 11 /* 0x250, 0x258, 0x259, 0x268..0x26f */
 #define WIRE_VAR_MTRRS 16   /* base and mask by turns: 0x200.. */
 #define WIRE_FXSAVE 512
+#define WIRE_LAPIC 1024
 
 /* An event that the processor was about to deliver, as VMX has it: 1 << 31 when there is one. */
 #define WIRE_EVENT_VALID (UINT32_C(1) << 31)
@@ -255,6 +256,11 @@ struct wire_vcpu {
 	uint64_t mtrr_fixed[WIRE_FIXED_MTRRS], mtrr_var[WIRE_VAR_MTRRS];
 	uint32_t event, event_error;
 	uint8_t fxsave[WIRE_FXSAVE];
+	/* Of a vCPU with a LAPIC; zeroes without. */
+	uint64_t apic_base;	   /* the MSR */
+	uint8_t lapic[WIRE_LAPIC]; /* registers, by their offsets in its page */
+	uint32_t waiting;	   /* it waits for INIT and SIPI: it has not been started */
+	uint32_t pad;
 };
 
 /*

@@ -180,13 +180,18 @@ static int get_regs(const struct vcpu *v, struct wire_vcpu *s)
 	return 0;
 }
 
-static int set_regs(const struct vcpu *v, const struct wire_vcpu *s)
+/* *moved: rip is another one now */
+static int set_regs(const struct vcpu *v, const struct wire_vcpu *s, bool *moved)
 {
-	struct kvm_regs r = {.rip = s->rip, .rflags = s->rflags | 2}; /* a bit that is always 1 */
+	struct kvm_regs old,
+	    r = {.rip = s->rip, .rflags = s->rflags | 2}; /* a bit that is always 1 */
 
 	for (unsigned i = 0; i < WIRE_GPRS; i++)
 		*gpr_of(&r, i) = s->gpr[i];
-	return ioctl(v->fd, KVM_SET_REGS, &r) ? -errno : 0;
+	if (ioctl(v->fd, KVM_GET_REGS, &old) || ioctl(v->fd, KVM_SET_REGS, &r))
+		return -errno;
+	*moved = old.rip != r.rip;
+	return 0;
 }
 
 static int get_sregs(const struct vcpu *v, struct wire_vcpu *s)
@@ -365,6 +370,8 @@ int state_get(const struct vcpu *v, struct wire_vcpu *s)
 	for (size_t i = 0; i < NMSRS; i++)
 		get_msr(v, &msrs[i], s);
 	get_msr(v, &mtrr_cap, s);
+	if (!ret && v->vm->cfg.lapic)
+		ret = lapic_get(v, s);
 	return ret ? ret : vcpu_read_tsc(v, &s->tsc);
 }
 
@@ -386,10 +393,11 @@ static int set_tsc(struct vcpu *v, uint64_t tsc)
 /* Special registers first: what the others may be depends on the mode. */
 int state_set(struct vcpu *v, const struct wire_vcpu *s)
 {
+	bool moved = false;
 	int ret = set_sregs(v, s);
 
 	if (!ret)
-		ret = set_regs(v, s);
+		ret = set_regs(v, s, &moved);
 	if (!ret)
 		ret = set_msrs(v, s);
 	if (!ret)
@@ -398,5 +406,7 @@ int state_set(struct vcpu *v, const struct wire_vcpu *s)
 		ret = set_fpu(v, s);
 	if (!ret)
 		ret = set_tsc(v, s->tsc);
+	if (!ret && v->vm->cfg.lapic)
+		ret = lapic_set(v, s, moved);
 	return ret ? ret : set_event(v, s);
 }

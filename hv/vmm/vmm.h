@@ -200,6 +200,10 @@ void upcall_pay(struct vcpu *v);
 int state_get(const struct vcpu *v, struct wire_vcpu *s);
 int state_set(struct vcpu *v, const struct wire_vcpu *s);
 
+/* lapic_get, lapic_set: state_lapic.c's part of it.  => it has a LAPIC.  moved: rip has been changed */
+int lapic_get(const struct vcpu *v, struct wire_vcpu *s);
+int lapic_set(const struct vcpu *v, const struct wire_vcpu *s, bool moved);
+
 /*
  * sandbox_enter: give up every privilege but the open descriptors.  0, or -errno with *f.
  * sandbox_filter: its last step, but in builds with sanitizers: from now on system calls that a VMM

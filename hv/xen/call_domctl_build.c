@@ -22,11 +22,8 @@
 	(XEN_DOMCTL_CDF_hap | XEN_DOMCTL_CDF_s3_integrity | XEN_DOMCTL_CDF_oos_off |               \
 	    XEN_DOMCTL_CDF_xs_domain)
 
-/* Xen's bound for HVM domains.  Here more than one are refused when they are asked for: max_vcpus. */
-#define MAX_VCPUS 128u
-
 /*
- * PVH domains.  Tools ask for a local APIC for each of them; there is none, and guests
+ * PVH domains.  Tools ask for a local APIC for each of them; those with one vCPU have none, and guests
  * that need one do not run here.
  */
 static int check(const struct xen_domctl_createdomain *cd)
@@ -37,7 +34,7 @@ static int check(const struct xen_domctl_createdomain *cd)
 		return cd->flags & ~(XEN_DOMCTL_CDF_MAX * 2 - 1) ? -EINVAL : -EOPNOTSUPP;
 	if ((cd->arch.emulation_flags & ~XEN_X86_EMU_LAPIC) != 0 || cd->vmtrace_size != 0)
 		return -EOPNOTSUPP;
-	if (cd->max_vcpus == 0 || cd->max_vcpus > MAX_VCPUS)
+	if (cd->max_vcpus == 0 || cd->max_vcpus > WIRE_MAX_VCPUS)
 		return -EINVAL;
 	if (cd->cpupool_id != 0)
 		return -ENOENT;
@@ -63,10 +60,10 @@ static int open_console(struct guest_config *cfg, char *path, size_t len, struct
 	return error;
 }
 
-static int create(struct guest **gp, struct failure *f)
+static int create(uint32_t vcpus, struct guest **gp, struct failure *f)
 {
 	struct guest_config cfg = {.window_pages = WINDOW_PAGES,
-	    .vcpus = 1,
+	    .vcpus = vcpus,
 	    .image_path = "(built by a Xen tool)",
 	    .cmdline = ""};
 	char path[WIRE_TEXT_LEN];
@@ -95,7 +92,7 @@ int64_t xen_domctl_createdomain(struct xen_caller *c, struct guest *none, struct
 	error = check(cd);
 	if (error != 0)
 		return error;
-	error = create(&g, &f);
+	error = create(cd->max_vcpus, &g, &f);
 	if (error != 0) {
 		log_warn("createdomain: %s", f.text);
 		return error;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * XEN_DOMCTL_* on a domain's life and its vCPU: pause, destroy, registers.
+ * XEN_DOMCTL_* on a domain's life and its vCPUs: pause, destroy, registers.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -51,14 +51,15 @@ int64_t xen_domctl_getvcpucontext(struct xen_caller *c, struct guest *g, struct 
 	return xen_copy_out(c, XEN_HANDLE(vc->ctxt), &ctx, sizeof(ctx));
 }
 
-/* All records of a domain as it is now. */
-static int read_context(struct guest *g, void *buf)
+/* => *len: of all records of a domain as it is now */
+static int read_context(struct guest *g, void *buf, size_t *len)
 {
-	struct wire_vcpu state;
-	int error = guest_get_state(g, 0, &state);
+	struct wire_vcpu states[WIRE_MAX_VCPUS];
+	const struct hvm_vcpus vs = {.hv_vcpu = states, .hv_n = g->g_vcpus, .hv_lapic = g->g_lapic};
+	int error = guest_get_states(g, states);
 
 	if (error == 0)
-		hvm_context_write(&state, host_khz(), buf);
+		*len = hvm_context_write(&vs, host_khz(), buf);
 	return error;
 }
 
@@ -67,16 +68,20 @@ int64_t xen_domctl_gethvmcontext(struct xen_caller *c, struct guest *g, struct x
 {
 	struct xen_domctl_hvmcontext *hc = &op->u.hvmcontext;
 	uint64_t buffer = XEN_HANDLE(hc->buffer);
-	char records[HVM_CONTEXT_SIZE];
+	const size_t most = HVM_CONTEXT_SIZE(g->g_vcpus, g->g_lapic);
+	char records[HVM_CONTEXT_SIZE(WIRE_MAX_VCPUS, true)];
+	size_t len;
 	int error;
 
-	if (buffer != 0 && hc->size < sizeof(records))
+	if (buffer != 0 && hc->size < most)
 		return -ENOSPC;
-	hc->size = sizeof(records);
+	hc->size = (uint32_t)most;
 	if (buffer == 0)
 		return 0;
-	error = read_context(g, records);
-	return error != 0 ? error : xen_copy_out(c, buffer, records, sizeof(records));
+	error = read_context(g, records, &len);
+	if (error == 0)
+		hc->size = (uint32_t)len;
+	return error != 0 ? error : xen_copy_out(c, buffer, records, len);
 }
 
 int64_t xen_domctl_gethvmcontext_partial(
@@ -84,10 +89,10 @@ int64_t xen_domctl_gethvmcontext_partial(
 {
 	struct xen_domctl_hvmcontext_partial *hp = &op->u.hvmcontext_partial;
 	uint64_t buffer = XEN_HANDLE(hp->buffer);
-	char records[HVM_CONTEXT_SIZE];
+	char records[HVM_CONTEXT_SIZE(WIRE_MAX_VCPUS, true)];
 	const void *body;
 	size_t len;
-	int error = read_context(g, records);
+	int error = read_context(g, records, &len);
 
 	if (error == 0)
 		error = hvm_context_find(records, hp->type, hp->instance, &body, &len);
@@ -102,12 +107,16 @@ int64_t xen_domctl_gethvmcontext_partial(
 /* Records that are not given leave the state as it is. */
 static int write_context(struct guest *g, const void *records, size_t len)
 {
-	struct wire_vcpu state;
-	int error = guest_get_state(g, 0, &state);
+	struct wire_vcpu states[WIRE_MAX_VCPUS];
+	struct hvm_vcpus vs = {.hv_vcpu = states, .hv_n = g->g_vcpus, .hv_lapic = g->g_lapic};
+	int error = guest_get_states(g, states);
 
 	if (error == 0)
-		error = hvm_context_read(records, len, &state);
-	return error != 0 ? error : guest_set_state(g, 0, &state);
+		error = hvm_context_read(records, len, &vs);
+	for (unsigned i = 0; i < g->g_vcpus && error == 0; i++)
+		if (vs.hv_named >> i & 1)
+			error = guest_set_state(g, i, &states[i]);
+	return error;
 }
 
 /*

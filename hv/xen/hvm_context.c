@@ -13,6 +13,17 @@ _Static_assert(
 _Static_assert(sizeof(((struct hvm_hw_mtrr *)0)->msr_mtrr_var) == WIRE_VAR_MTRRS * sizeof(uint64_t),
     "variable");
 
+_Static_assert(sizeof(struct hvm_hw_lapic_regs) == WIRE_LAPIC, "a page of registers");
+
+#define APIC_BASE_ENABLED (UINT64_C(1) << 11)
+#define LAPIC_SPURIOUS 0xf0
+#define SPURIOUS_ENABLED (UINT32_C(1) << 8)
+#define LAPIC_DIVIDE 0x3e0
+
+/* struct hvm_hw_lapic: disabled */
+#define LAPIC_HW_DISABLED 1
+#define LAPIC_SW_DISABLED 2
+
 #define VALID_EVENTS (WIRE_EVENT_VALID | WIRE_EVENT_ERROR_CODE | 0x7ff)
 
 /*
@@ -123,6 +134,7 @@ static int cpu_to_vcpu(const void *body, struct wire_vcpu *v)
 		memcpy(v->fxsave, c->fpu_regs, sizeof(v->fxsave));
 	else
 		init_fpu(v->fxsave);
+	v->waiting = 0;
 	return 0;
 }
 
@@ -166,9 +178,47 @@ static int header_check(const void *body, struct wire_vcpu *v)
 	return h.magic == HVM_FILE_MAGIC && h.version == HVM_FILE_VERSION ? 0 : -EINVAL;
 }
 
-static void *put(void *at, uint16_t type, const void *body, size_t len)
+/* In the page of registers: Intel SDM vol. 3A, table 11-1. */
+static uint32_t lapic_reg(const struct wire_vcpu *v, size_t at)
 {
-	const struct hvm_save_descriptor d = {.typecode = type, .length = (uint32_t)len};
+	uint32_t value;
+
+	memcpy(&value, v->lapic + at, sizeof(value));
+	return value;
+}
+
+/* What follows from the registers is said once more, as Xen keeps it. */
+static void lapic_from_vcpu(const struct wire_vcpu *v, struct hvm_hw_lapic *l)
+{
+	uint32_t divide = lapic_reg(v, LAPIC_DIVIDE), spurious = lapic_reg(v, LAPIC_SPURIOUS);
+
+	*l = (struct hvm_hw_lapic){.apic_base_msr = v->apic_base};
+	l->timer_divisor = 1U << (((divide & 3) | (divide & 8) >> 1) + 1) % 8;
+	if (!(v->apic_base & APIC_BASE_ENABLED))
+		l->disabled |= LAPIC_HW_DISABLED;
+	if (!(spurious & SPURIOUS_ENABLED))
+		l->disabled |= LAPIC_SW_DISABLED;
+}
+
+static int lapic_to_vcpu(const void *body, struct wire_vcpu *v)
+{
+	struct hvm_hw_lapic l;
+
+	memcpy(&l, body, sizeof(l));
+	v->apic_base = l.apic_base_msr;
+	return 0;
+}
+
+static int lapic_regs_to_vcpu(const void *body, struct wire_vcpu *v)
+{
+	memcpy(v->lapic, body, sizeof(v->lapic));
+	return 0;
+}
+
+static void *put(void *at, uint16_t type, unsigned instance, const void *body, size_t len)
+{
+	const struct hvm_save_descriptor d = {
+	    .typecode = type, .instance = (uint16_t)instance, .length = (uint32_t)len};
 
 	memcpy(at, &d, sizeof(d));
 	if (len > 0)
@@ -176,43 +226,90 @@ static void *put(void *at, uint16_t type, const void *body, size_t len)
 	return (char *)at + sizeof(d) + len;
 }
 
-void hvm_context_write(const struct wire_vcpu *v, uint32_t khz, void *buf)
+static void *put_cpu(void *at, unsigned i, const struct wire_vcpu *v)
 {
-	struct hvm_save_header header;
 	struct hvm_hw_cpu cpu;
+
+	cpu_from_vcpu(v, &cpu);
+	return put(at, HVM_SAVE_CODE(CPU), i, &cpu, sizeof(cpu));
+}
+
+static void *put_lapic(void *at, unsigned i, const struct wire_vcpu *v)
+{
+	struct hvm_hw_lapic lapic;
+
+	lapic_from_vcpu(v, &lapic);
+	return put(at, HVM_SAVE_CODE(LAPIC), i, &lapic, sizeof(lapic));
+}
+
+static void *put_lapic_regs(void *at, unsigned i, const struct wire_vcpu *v)
+{
+	return put(at, HVM_SAVE_CODE(LAPIC_REGS), i, v->lapic, sizeof(v->lapic));
+}
+
+static void *put_mtrr(void *at, unsigned i, const struct wire_vcpu *v)
+{
 	struct hvm_hw_mtrr mtrr;
 
-	header_fill(khz, &header);
-	cpu_from_vcpu(v, &cpu);
 	mtrr_from_vcpu(v, &mtrr);
-	buf = put(buf, HVM_SAVE_CODE(HEADER), &header, sizeof(header));
-	buf = put(buf, HVM_SAVE_CODE(CPU), &cpu, sizeof(cpu));
-	buf = put(buf, HVM_SAVE_CODE(MTRR), &mtrr, sizeof(mtrr));
-	(void)put(buf, HVM_SAVE_CODE(END), NULL, 0);
+	return put(at, HVM_SAVE_CODE(MTRR), i, &mtrr, sizeof(mtrr));
+}
+
+static void *put_all(void *at, const struct hvm_vcpus *vs,
+    void *(*put_one)(void *at, unsigned i, const struct wire_vcpu *v))
+{
+	for (unsigned i = 0; i < vs->hv_n; i++)
+		if (!vs->hv_vcpu[i].waiting)
+			at = put_one(at, i, &vs->hv_vcpu[i]);
+	return at;
+}
+
+size_t hvm_context_write(const struct hvm_vcpus *vs, uint32_t khz, void *buf)
+{
+	struct hvm_save_header header;
+	char *at = buf;
+
+	header_fill(khz, &header);
+	at = put(at, HVM_SAVE_CODE(HEADER), 0, &header, sizeof(header));
+	at = put_all(at, vs, put_cpu);
+	if (vs->hv_lapic) {
+		at = put_all(at, vs, put_lapic);
+		at = put_all(at, vs, put_lapic_regs);
+	}
+	at = put_all(at, vs, put_mtrr);
+	at = put(at, HVM_SAVE_CODE(END), 0, NULL, 0);
+	return (size_t)(at - (char *)buf);
 }
 
 static const struct kind {
 	size_t len;
 	int (*take)(const void *body, struct wire_vcpu *v);
+	bool lapic; /* only where there is one */
 } kinds[] = {
-    [HVM_SAVE_CODE(HEADER)] = {sizeof(struct hvm_save_header), header_check},
-    [HVM_SAVE_CODE(CPU)] = {sizeof(struct hvm_hw_cpu), cpu_to_vcpu},
-    [HVM_SAVE_CODE(MTRR)] = {sizeof(struct hvm_hw_mtrr), mtrr_to_vcpu},
+    [HVM_SAVE_CODE(HEADER)] = {sizeof(struct hvm_save_header), header_check, false},
+    [HVM_SAVE_CODE(CPU)] = {sizeof(struct hvm_hw_cpu), cpu_to_vcpu, false},
+    [HVM_SAVE_CODE(LAPIC)] = {sizeof(struct hvm_hw_lapic), lapic_to_vcpu, true},
+    [HVM_SAVE_CODE(LAPIC_REGS)] = {sizeof(struct hvm_hw_lapic_regs), lapic_regs_to_vcpu, true},
+    [HVM_SAVE_CODE(MTRR)] = {sizeof(struct hvm_hw_mtrr), mtrr_to_vcpu, false},
 };
 #define NKINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static int take_record(
-    const struct hvm_save_descriptor *d, const void *body, size_t left, struct wire_vcpu *v)
+    const struct hvm_save_descriptor *d, const void *body, size_t left, struct hvm_vcpus *vs)
 {
-	if (d->typecode >= NKINDS || kinds[d->typecode].take == NULL || d->instance != 0)
+	if (d->typecode >= NKINDS || kinds[d->typecode].take == NULL || d->instance >= vs->hv_n)
 		return -EINVAL;
 	if (d->length != kinds[d->typecode].len || d->length > left)
 		return -EINVAL;
-	return kinds[d->typecode].take(body, v);
+	if (kinds[d->typecode].lapic && !vs->hv_lapic)
+		return -EINVAL;
+	if (d->typecode != HVM_SAVE_CODE(HEADER))
+		vs->hv_named |= UINT32_C(1) << d->instance;
+	return kinds[d->typecode].take(body, &vs->hv_vcpu[d->instance]);
 }
 
 /* As Xen has it: the header comes first, what lies behind END is of no meaning. */
-int hvm_context_read(const void *buf, size_t len, struct wire_vcpu *v)
+int hvm_context_read(const void *buf, size_t len, struct hvm_vcpus *vs)
 {
 	struct hvm_save_descriptor d;
 	const char *at = buf;
@@ -229,7 +326,7 @@ int hvm_context_read(const void *buf, size_t len, struct wire_vcpu *v)
 			return -EINVAL;
 		if (d.typecode == HVM_SAVE_CODE(END))
 			return 0;
-		error = take_record(&d, at, len, v);
+		error = take_record(&d, at, len, vs);
 		if (error != 0)
 			return error;
 		at += d.length;
@@ -245,12 +342,12 @@ int hvm_context_find(
 
 	if (type >= NKINDS || kinds[type].take == NULL)
 		return -EINVAL;
-	if (instance != 0)
-		return -ENOENT;
 	for (;; at += d.length) {
 		memcpy(&d, at, sizeof(d));
 		at += sizeof(d);
-		if (d.typecode == type)
+		if (d.typecode == HVM_SAVE_CODE(END))
+			return -ENOENT;
+		if (d.typecode == type && d.instance == instance)
 			break;
 	}
 	*body = at;
@@ -264,7 +361,7 @@ void vcpu_context_write(const struct wire_vcpu *v, struct vcpu_guest_context *ct
 
 	memset(ctx, 0, sizeof(*ctx));
 	memcpy(&ctx->fpu_ctxt, v->fxsave, sizeof(v->fxsave));
-	ctx->flags = VGCF_i387_valid | VGCF_online;
+	ctx->flags = VGCF_i387_valid | (v->waiting ? 0 : VGCF_online);
 	if ((v->segment[WIRE_SS].attributes >> 5 & 3) == 0)
 		ctx->flags |= VGCF_in_kernel;
 #define TAKE(theirs, ours) u->theirs = v->ours;

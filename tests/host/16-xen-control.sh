@@ -257,14 +257,6 @@ need_tools() {
 	tools=${dirs[0]}
 }
 
-# register NAME: its value in what xen-hvmctx or xenctx has printed, without zeroes in front.
-register() {
-	local rest=" ${out//[$'\n\t']/ }"
-	rest=${rest#*[ ]"$1"[: ]}
-	[[ $rest =~ ^[\ :]*(0x)?0*([0-9a-f]+) ]] || fail "there is no $1"
-	printf '%s' "${BASH_REMATCH[2]}"
-}
-
 test_registers() {
 	local rip cr3 rsp code
 	need_tools

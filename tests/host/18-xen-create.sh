@@ -149,6 +149,47 @@ test_reboot() {
 	stop_guests
 }
 
+# count_of WORD: in what a tool has printed.
+count_of() {
+	local rest=$out n=0
+	while [[ $rest == *"$1"* ]]; do
+		rest=${rest#*"$1"}
+		n=$((n + 1))
+	done
+	printf '%d' "$n"
+}
+
+# Three vCPUs, of which two run and one has not been started: xl's configuration with two more than one.
+test_several_vcpus() {
+	local one two
+	start_store
+	create many "smp vcpus=2 end=spin" 'vcpus=3'
+	await "$console" "probe: 2 processors run"
+	expect 0 xl vcpu-list many
+	equal "vCPUs" "$(count_of $'\nmany ')" 3
+	expect 0 lombard pause "guest$domid"
+	expect 0 lombard xen "$tools/xen-hvmctx" "$domid"
+	say "$out"
+	equal "CPU records" "$(count_of "CPU:")" 2
+	equal "LAPIC records" "$(count_of "LAPIC:")" 2
+	equal "LAPIC registers" "$(count_of "LAPIC registers:")" 2
+	expect 0 lombard xen "$tools/xenctx" "$domid" 0
+	one=$(register rip)
+	expect 0 lombard xen "$tools/xenctx" "$domid" 1
+	two=$(register rip)
+	[ "$one" != "$two" ] || fail "both vCPUs are at $one"
+	equal "cs of the second" "$(register cs)" 8 # CPL 0
+	# It stands still.
+	expect 0 lombard xen "$tools/xenctx" "$domid" 1
+	equal "its rip later on" "$(register rip)" "$two"
+	expect 0 lombard unpause "guest$domid"
+	expect 0 lombard xen "$prober" states "$domid" 20
+	expect 0 xl destroy many
+	no_guests || fail "it is still there: $(guest_names)"
+	closed
+	stop_store
+}
+
 # A domain that was built lends to others.  While the xl that has built it is there, what that has mapped
 # is wired; so it does not stay (-e), and the domain does not run before it is gone (-p).
 test_lends_to_others() {
@@ -179,9 +220,9 @@ test_process_dies() {
 # What can't be had is refused before anything is there.
 test_refused() {
 	start_store
-	printf '%s\n' 'name="big"' 'type="pvh"' "kernel=\"$probe\"" 'memory=32' 'vcpus=2' >"$work/big.cfg"
+	printf '%s\n' 'name="big"' 'type="pvh"' "kernel=\"$probe\"" 'memory=32' 'vcpus=17' >"$work/big.cfg"
 	run xl create "$work/big.cfg"
-	[ "$status" != 0 ] || fail "two vCPUs"
+	[ "$status" != 0 ] || fail "too many vCPUs"
 	printf '%s\n' 'name="big"' 'type="pv"' "kernel=\"$probe\"" 'memory=32' >"$work/big.cfg"
 	run xl create "$work/big.cfg"
 	[ "$status" != 0 ] || fail "a PV domain"
@@ -259,5 +300,5 @@ test_processes_killed_while_built() {
 	closed
 }
 
-host_tests create poweroff crash_is_preserved reboot lends_to_others process_dies refused unfinished \
+host_tests create poweroff crash_is_preserved reboot several_vcpus lends_to_others process_dies refused unfinished \
 	errors of_resources without_state processes_killed_while_built

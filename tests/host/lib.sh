@@ -112,6 +112,14 @@ says() {
 # equal WHAT GOT WANT
 equal() { [ "$2" = "$3" ] || fail "$1: $2, not $3"; }
 
+# register NAME: its value in what xen-hvmctx or xenctx has printed, without zeroes in front.
+register() {
+	local rest=" ${out//[$'\n\t']/ }"
+	rest=${rest#*[ ]"$1"[: ]}
+	[[ $rest =~ ^[\ :]*(0x)?0*([0-9a-f]+) ]] || fail "there is no $1"
+	printf '%s' "${BASH_REMATCH[2]}"
+}
+
 # ---- guests ----
 
 domid=   # of the last `launch`

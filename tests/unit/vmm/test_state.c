@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: hv/vmm/state.c */
+/* links: hv/vmm/state.c hv/vmm/state_lapic.c */
 /*
  * A vCPU's state out of KVM and back, on a KVM that is played here: it keeps what it is given, and
  * says of TR that it is busy, as KVM does on AMD's processors.
@@ -25,11 +25,16 @@ static struct {
 	struct kvm_xsave xsave;
 	struct kvm_vcpu_events events;
 	struct kvm_msr_entry msr[NMSRS];
+	struct kvm_lapic_state lapic;
+	struct kvm_mp_state mp;
 	unsigned sregs_set; /* how often */
+	unsigned lapic_set, mp_set;
 	unsigned msrs_set;
 } kvm;
 
-static const struct vcpu vcpu = {.fd = FD, .tsc_khz = 1000000};
+static struct vmm machine;
+
+static const struct vcpu vcpu = {.vm = &machine, .fd = FD, .tsc_khz = 1000000};
 
 /* The entry of this MSR, or the first free one. */
 static struct kvm_msr_entry *msr(uint32_t index)
@@ -100,6 +105,16 @@ static int answer(unsigned long request, void *arg)
 		return give(arg, &kvm.events, sizeof(kvm.events));
 	case KVM_SET_VCPU_EVENTS:
 		return give(&kvm.events, arg, sizeof(kvm.events));
+	case KVM_GET_LAPIC:
+		return give(arg, &kvm.lapic, sizeof(kvm.lapic));
+	case KVM_SET_LAPIC:
+		kvm.lapic_set++;
+		return give(&kvm.lapic, arg, sizeof(kvm.lapic));
+	case KVM_GET_MP_STATE:
+		return give(arg, &kvm.mp, sizeof(kvm.mp));
+	case KVM_SET_MP_STATE:
+		kvm.mp_set++;
+		return give(&kvm.mp, arg, sizeof(kvm.mp));
 	case KVM_GET_MSRS:
 		return get_msrs(arg);
 	case KVM_SET_MSRS:
@@ -154,6 +169,7 @@ static void setup(void)
 	code.db = 0;
 	code.l = 1;
 	memset(&kvm, 0, sizeof(kvm));
+	machine.cfg.lapic = 0;
 	s->cs = code;
 	s->ss = s->ds = s->es = data;
 	s->fs = s->gs = s->ldt = none;
@@ -311,4 +327,78 @@ Test(state, event_that_can_not_be_is_refused)
 	cr_expect_eq(state_set(&v, &s), -EINVAL);
 	s.event = WIRE_EVENT_VALID | 7 << 8;
 	cr_expect_eq(state_set(&v, &s), -EINVAL);
+}
+
+static void setup_lapic(void)
+{
+	machine.cfg.lapic = 1;
+	kvm.sregs.apic_base = 0xfee00d00;
+	kvm.lapic.regs[0x20] = 3;
+	kvm.mp.mp_state = KVM_MP_STATE_HALTED;
+}
+
+/* To set its registers again would start the timer again, and a halted vCPU is not woken. */
+Test(state, lapic_given_back_as_it_was_is_let_alone)
+{
+	struct vcpu v = vcpu;
+	struct wire_vcpu s;
+
+	setup_lapic();
+	cr_assert_eq(state_get(&v, &s), 0);
+	cr_expect_eq(s.apic_base, 0xfee00d00);
+	cr_expect_eq(s.lapic[0x20], 3);
+	cr_expect_eq(s.waiting, 0);
+	cr_assert_eq(state_set(&v, &s), 0);
+	cr_expect_eq(kvm.sregs_set + kvm.lapic_set + kvm.mp_set, 0);
+}
+
+Test(state, lapic_that_differs_is_set)
+{
+	struct vcpu v = vcpu;
+	struct wire_vcpu s;
+
+	setup_lapic();
+	cr_assert_eq(state_get(&v, &s), 0);
+	s.apic_base = 0xfee00900;
+	s.lapic[0xf1] = 1;
+	cr_assert_eq(state_set(&v, &s), 0);
+	cr_expect_eq(kvm.sregs.apic_base, 0xfee00900);
+	cr_expect_eq(kvm.lapic.regs[0xf1], 1);
+	cr_expect_eq(kvm.lapic.regs[0x20], 3);
+	cr_expect_eq(kvm.mp_set, 0);
+}
+
+Test(state, vcpu_that_is_moved_does_not_wait)
+{
+	static const uint32_t states[] = {
+	    KVM_MP_STATE_HALTED, KVM_MP_STATE_UNINITIALIZED, KVM_MP_STATE_INIT_RECEIVED};
+	struct vcpu v = vcpu;
+	struct wire_vcpu s;
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		setup();
+		setup_lapic();
+		kvm.mp.mp_state = states[i];
+		cr_assert_eq(state_get(&v, &s), 0);
+		cr_expect_eq(s.waiting, states[i] != KVM_MP_STATE_HALTED);
+		s.rip += 2;
+		/* It is for who sets the state to say that it has been started. */
+		cr_assert_eq(state_set(&v, &s), 0);
+		cr_expect_eq(kvm.mp_set, states[i] == KVM_MP_STATE_HALTED);
+		s.waiting = 0;
+		cr_assert_eq(state_set(&v, &s), 0);
+		cr_expect_eq(kvm.mp.mp_state, KVM_MP_STATE_RUNNABLE);
+	}
+}
+
+Test(state, vcpu_can_be_made_to_wait)
+{
+	struct vcpu v = vcpu;
+	struct wire_vcpu s;
+
+	setup_lapic();
+	cr_assert_eq(state_get(&v, &s), 0);
+	s.waiting = 1;
+	cr_assert_eq(state_set(&v, &s), 0);
+	cr_expect_eq(kvm.mp.mp_state, KVM_MP_STATE_UNINITIALIZED);
 }

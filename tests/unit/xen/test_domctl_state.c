@@ -19,6 +19,7 @@
 #include "xen/hvm_context.h"
 
 #define AT 4096u
+#define SIZE HVM_CONTEXT_SIZE(1, false)
 
 TestSuite(domctl_state, .timeout = 60);
 
@@ -197,15 +198,15 @@ Test(domctl_state, context_sizes)
 
 	fake_reset(0);
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_gethvmcontext, g->g_domid, &op), 0);
-	cr_assert_eq(op.u.hvmcontext.size, HVM_CONTEXT_SIZE);
-	op = context_op(HVM_CONTEXT_SIZE - 1, fake_address(AT));
+	cr_assert_eq(op.u.hvmcontext.size, SIZE);
+	op = context_op(SIZE - 1, fake_address(AT));
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_gethvmcontext, g->g_domid, &op), -ENOSPC);
-	op = context_op(HVM_CONTEXT_SIZE, fake_address(FAKE_BYTES - 8));
+	op = context_op(SIZE, fake_address(FAKE_BYTES - 8));
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_gethvmcontext, g->g_domid, &op), -EFAULT);
 
 	op = context_op(60000, fake_address(AT));
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_gethvmcontext, g->g_domid, &op), 0);
-	cr_assert_eq(op.u.hvmcontext.size, HVM_CONTEXT_SIZE);
+	cr_assert_eq(op.u.hvmcontext.size, SIZE);
 	cr_assert(!fv.paused, "it goes on");
 	stop(&fv, g);
 }
@@ -214,21 +215,22 @@ Test(domctl_state, context_is_set)
 {
 	struct fake_vmm fv;
 	struct guest *g = start(&fv);
-	struct xen_domctl op = context_op(HVM_CONTEXT_SIZE, fake_address(AT));
+	struct xen_domctl op = context_op(SIZE, fake_address(AT));
 	struct wire_vcpu v = fv.state;
+	const struct hvm_vcpus vs = {.hv_vcpu = &v, .hv_n = 1};
 
 	fake_reset(0);
 	v.rip = 0xabcd;
-	hvm_context_write(&v, 1000, fake_at(AT));
+	(void)hvm_context_write(&vs, 1000, fake_at(AT));
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_sethvmcontext, g->g_domid, &op), 0);
 	cr_assert_eq(fv.state.rip, 0xabcd);
 	cr_assert(!fv.paused);
 	/* Not whole, not there, too large: nothing is set. */
-	op.u.hvmcontext.size = HVM_CONTEXT_SIZE - 1;
+	op.u.hvmcontext.size = SIZE - 1;
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_sethvmcontext, g->g_domid, &op), -EINVAL);
 	op = context_op(0, 0);
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_sethvmcontext, g->g_domid, &op), -EINVAL);
-	op = context_op(HVM_CONTEXT_SIZE, 0);
+	op = context_op(SIZE, 0);
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_sethvmcontext, g->g_domid, &op), -EFAULT);
 	op = context_op(UINT32_MAX, fake_address(AT));
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_sethvmcontext, g->g_domid, &op), -E2BIG);
@@ -236,10 +238,36 @@ Test(domctl_state, context_is_set)
 	/* The VMM's word is handed on; a guest that was paused stays so. */
 	fv.set_status = -EBUSY;
 	cr_assert_eq(guest_pause(g), 0);
-	op = context_op(HVM_CONTEXT_SIZE, fake_address(AT));
+	op = context_op(SIZE, fake_address(AT));
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_sethvmcontext, g->g_domid, &op), -EBUSY);
 	cr_assert(fv.paused);
 	cr_assert_eq(g->g_pauses, 1);
+	stop(&fv, g);
+}
+
+/* Of several vCPUs: only those that are named are set, and all at one pause. */
+Test(domctl_state, context_of_several)
+{
+	struct fake_vmm fv;
+	struct guest *g = start(&fv);
+	struct wire_vcpu v[2] = {fv.state, fv.state};
+	const struct hvm_vcpus vs = {.hv_vcpu = v, .hv_n = 2, .hv_lapic = true};
+	struct xen_domctl op = context_op(60000, fake_address(AT));
+
+	fake_reset(0);
+	g->g_vcpus = 2;
+	g->g_lapic = true;
+	cr_assert_eq(fake_domctl(XEN_DOMCTL_gethvmcontext, g->g_domid, &op), 0);
+	cr_assert_eq(op.u.hvmcontext.size, HVM_CONTEXT_SIZE(2, true));
+	cr_assert_eq(fv.pauses, 1);
+	cr_assert_eq(fv.vcpu, 1);
+	v[0].waiting = 1;
+	v[1].rip = 0x777;
+	op.u.hvmcontext.size = (uint32_t)hvm_context_write(&vs, 1000, fake_at(AT));
+	cr_assert_eq(fake_domctl(XEN_DOMCTL_sethvmcontext, g->g_domid, &op), 0);
+	cr_assert_eq(fv.sets, 1);
+	cr_assert_eq(fv.vcpu, 1);
+	cr_assert_eq(fv.state.rip, 0x777);
 	stop(&fv, g);
 }
 
@@ -261,7 +289,7 @@ Test(domctl_state, partial_context)
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_gethvmcontext_partial, g->g_domid, &op), -ENOBUFS);
 	hp->instance = 1;
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_gethvmcontext_partial, g->g_domid, &op), -ENOENT);
-	hp->type = HVM_SAVE_CODE(LAPIC);
+	hp->type = HVM_SAVE_CODE(PIC);
 	cr_assert_eq(fake_domctl(XEN_DOMCTL_gethvmcontext_partial, g->g_domid, &op), -EINVAL);
 	stop(&fv, g);
 }

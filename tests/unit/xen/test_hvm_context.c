@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define KHZ 2500000u
+#define SIZE HVM_CONTEXT_SIZE(1, false) /* of one vCPU without a LAPIC */
 #define DESCRIPTOR sizeof(struct hvm_save_descriptor)
 #define HEADER_AT DESCRIPTOR
 #define CPU_AT (HEADER_AT + sizeof(struct hvm_save_header) + DESCRIPTOR)
@@ -36,31 +37,50 @@ static struct wire_vcpu any_state(void)
 	v.gdtr.limit &= UINT32_MAX;
 	v.idtr.limit &= UINT32_MAX;
 	v.event = WIRE_EVENT_VALID | WIRE_EVENT_EXCEPTION << 8 | WIRE_EVENT_ERROR_CODE | 14;
+	v.waiting = v.pad = 0;
 	return v;
 }
 
-static int read_back(const char *records, size_t len, struct wire_vcpu *v)
+static void write_one(struct wire_vcpu *v, char *records)
+{
+	const struct hvm_vcpus vs = {.hv_vcpu = v, .hv_n = 1};
+
+	cr_assert_eq(hvm_context_write(&vs, KHZ, records), SIZE);
+}
+
+static int read_all(const char *records, size_t len, struct hvm_vcpus *vs)
 {
 	/* Of its own, so that a sanitizer sees what lies behind it. */
 	char *copy = malloc(len > 0 ? len : 1);
 	int error;
 
 	memcpy(copy, records, len);
-	error = hvm_context_read(copy, len, v);
+	error = hvm_context_read(copy, len, vs);
 	free(copy);
 	return error;
+}
+
+static int read_back(const char *records, size_t len, struct wire_vcpu *v)
+{
+	struct hvm_vcpus vs = {.hv_vcpu = v, .hv_n = 1};
+
+	return read_all(records, len, &vs);
 }
 
 Test(hvm_context, round_trip)
 {
 	for (int i = 0; i < 100; i++) {
 		struct wire_vcpu before = any_state(), after;
-		char records[HVM_CONTEXT_SIZE];
+		char records[SIZE];
 
 		memset(&after, 0xa5, sizeof(after));
 		/* The processor's own, which no record sets. */
 		after.mtrr_cap = before.mtrr_cap;
-		hvm_context_write(&before, KHZ, records);
+		/* There is none, in the records. */
+		after.apic_base = before.apic_base;
+		memcpy(after.lapic, before.lapic, sizeof(after.lapic));
+		after.pad = 0;
+		write_one(&before, records);
 		cr_assert_eq(read_back(records, sizeof(records), &after), 0);
 		cr_assert_eq(memcmp(&before, &after, sizeof(before)), 0);
 	}
@@ -70,12 +90,12 @@ Test(hvm_context, round_trip)
 Test(hvm_context, fields_are_where_xen_has_them)
 {
 	struct wire_vcpu v = any_state();
-	char records[HVM_CONTEXT_SIZE];
+	char records[SIZE];
 	struct hvm_save_header h;
 	struct hvm_hw_cpu c;
 	struct hvm_hw_mtrr m;
 
-	hvm_context_write(&v, KHZ, records);
+	write_one(&v, records);
 	memcpy(&h, records + HEADER_AT, sizeof(h));
 	memcpy(&c, records + CPU_AT, sizeof(c));
 	memcpy(&m, records + MTRR_AT, sizeof(m));
@@ -116,11 +136,11 @@ Test(hvm_context, without_fpu_and_mtrr)
 	struct wire_vcpu before = any_state(), v = any_state();
 	struct wire_vcpu old = v;
 	const struct hvm_save_descriptor end = {.typecode = 0};
-	char records[HVM_CONTEXT_SIZE];
+	char records[SIZE];
 	const uint16_t fcw = 0x37f;
 	const uint32_t none = 0;
 
-	hvm_context_write(&before, KHZ, records);
+	write_one(&before, records);
 	memcpy(records + CPU_AT + offsetof(struct hvm_hw_cpu, flags), &none, sizeof(none));
 	memcpy(records + MTRR_AT - DESCRIPTOR, &end, sizeof(end));
 	cr_assert_eq(read_back(records, MTRR_AT, &v), 0);
@@ -136,9 +156,9 @@ Test(hvm_context, without_fpu_and_mtrr)
 Test(hvm_context, every_length_that_is_too_short)
 {
 	struct wire_vcpu v = any_state();
-	char records[HVM_CONTEXT_SIZE];
+	char records[SIZE];
 
-	hvm_context_write(&v, KHZ, records);
+	write_one(&v, records);
 	for (size_t len = 0; len < sizeof(records); len++)
 		cr_assert_eq(read_back(records, len, &v), -EINVAL, "%zu bytes", len);
 }
@@ -146,10 +166,10 @@ Test(hvm_context, every_length_that_is_too_short)
 Test(hvm_context, what_lies_behind_the_end_means_nothing)
 {
 	struct wire_vcpu before = any_state(), v = before;
-	char records[HVM_CONTEXT_SIZE + 100];
+	char records[SIZE + 100];
 
-	hvm_context_write(&before, KHZ, records);
-	memset(records + HVM_CONTEXT_SIZE, 0xff, 100);
+	write_one(&before, records);
+	memset(records + SIZE, 0xff, 100);
 	cr_assert_eq(read_back(records, sizeof(records), &v), 0);
 	cr_assert_eq(memcmp(&before, &v, sizeof(v)), 0);
 }
@@ -158,9 +178,9 @@ Test(hvm_context, what_lies_behind_the_end_means_nothing)
 static int with_word(size_t at, uint32_t word)
 {
 	struct wire_vcpu v = any_state();
-	char records[HVM_CONTEXT_SIZE];
+	char records[SIZE];
 
-	hvm_context_write(&v, KHZ, records);
+	write_one(&v, records);
 	memcpy(records + at, &word, sizeof(word));
 	return read_back(records, sizeof(records), &v);
 }
@@ -191,10 +211,10 @@ Test(hvm_context, wrong_words)
 Test(hvm_context, any_bytes)
 {
 	struct wire_vcpu v = any_state();
-	char records[HVM_CONTEXT_SIZE];
+	char records[SIZE];
 
 	for (int i = 0; i < 20000; i++) {
-		hvm_context_write(&v, KHZ, records);
+		write_one(&v, records);
 		for (int n = next_byte() % 8; n >= 0; n--)
 			records[(next_byte() << 8 | next_byte()) % sizeof(records)] = (char)
 			    next_byte();
@@ -205,18 +225,18 @@ Test(hvm_context, any_bytes)
 Test(hvm_context, find)
 {
 	struct wire_vcpu v = any_state();
-	char records[HVM_CONTEXT_SIZE];
+	char records[SIZE];
 	const void *body;
 	size_t len;
 
-	hvm_context_write(&v, KHZ, records);
+	write_one(&v, records);
 	cr_assert_eq(hvm_context_find(records, HVM_SAVE_CODE(CPU), 0, &body, &len), 0);
 	cr_assert_eq((const char *)body, records + CPU_AT);
 	cr_assert_eq(len, sizeof(struct hvm_hw_cpu));
 	cr_assert_eq(hvm_context_find(records, HVM_SAVE_CODE(MTRR), 0, &body, &len), 0);
 	cr_assert_eq((const char *)body, records + MTRR_AT);
 	cr_assert_eq(hvm_context_find(records, HVM_SAVE_CODE(CPU), 1, &body, &len), -ENOENT);
-	cr_assert_eq(hvm_context_find(records, HVM_SAVE_CODE(LAPIC), 0, &body, &len), -EINVAL);
+	cr_assert_eq(hvm_context_find(records, HVM_SAVE_CODE(LAPIC), 0, &body, &len), -ENOENT);
 	cr_assert_eq(hvm_context_find(records, 0, 0, &body, &len), -EINVAL);
 	cr_assert_eq(hvm_context_find(records, UINT32_MAX, 0, &body, &len), -EINVAL);
 }
@@ -237,5 +257,96 @@ Test(hvm_context, old_context)
 	v.segment[WIRE_SS].attributes = 0x093;
 	vcpu_context_write(&v, ctx);
 	cr_assert_eq(ctx->flags, VGCF_i387_valid | VGCF_online | VGCF_in_kernel);
+	v.waiting = 1;
+	vcpu_context_write(&v, ctx);
+	cr_assert_eq(ctx->flags, VGCF_i387_valid | VGCF_in_kernel);
 	free(ctx);
+}
+
+#define MANY 3u
+
+/* vCPUs with LAPICs, of which number 1 has not been started. */
+static void make_many(struct wire_vcpu v[MANY])
+{
+	for (unsigned i = 0; i < MANY; i++)
+		v[i] = any_state();
+	v[1].waiting = 1;
+}
+
+Test(hvm_context, many_round_trip)
+{
+	static char records[HVM_CONTEXT_SIZE(MANY, true)];
+	struct wire_vcpu before[MANY], after[MANY];
+	const struct hvm_vcpus out = {.hv_vcpu = before, .hv_n = MANY, .hv_lapic = true};
+	struct hvm_vcpus in = {.hv_vcpu = after, .hv_n = MANY, .hv_lapic = true};
+	size_t len;
+
+	make_many(before);
+	memset(after, 0, sizeof(after));
+	len = hvm_context_write(&out, KHZ, records);
+	cr_assert_eq(len, HVM_CONTEXT_SIZE(MANY - 1, true));
+	cr_assert_eq(read_all(records, len, &in), 0);
+	cr_assert_eq(in.hv_named, 5);
+	for (unsigned i = 0; i < MANY; i++)
+		after[i].mtrr_cap = before[i].mtrr_cap;
+	cr_assert_eq(memcmp(&before[0], &after[0], sizeof(before[0])), 0);
+	cr_assert_eq(memcmp(&before[2], &after[2], sizeof(before[0])), 0);
+	cr_assert_eq(after[1].rip, 0);
+	/* Fewer, or without LAPICs: somebody is meant who is not there. */
+	in.hv_n = MANY - 1;
+	cr_assert_eq(read_all(records, len, &in), -EINVAL);
+	in.hv_n = MANY;
+	in.hv_lapic = false;
+	cr_assert_eq(read_all(records, len, &in), -EINVAL);
+}
+
+/* A CPU record starts the vCPU that it is of. */
+Test(hvm_context, record_of_a_waiting_vcpu)
+{
+	static char records[HVM_CONTEXT_SIZE(MANY, true)];
+	struct wire_vcpu before[MANY], after[MANY];
+	const struct hvm_vcpus out = {.hv_vcpu = before, .hv_n = MANY, .hv_lapic = true};
+	struct hvm_vcpus in = {.hv_vcpu = after, .hv_n = MANY, .hv_lapic = true};
+	size_t len;
+
+	make_many(before);
+	memcpy(after, before, sizeof(after));
+	before[1].waiting = 0;
+	len = hvm_context_write(&out, KHZ, records);
+	cr_assert_eq(len, sizeof(records));
+	cr_assert_eq(read_all(records, len, &in), 0);
+	cr_assert_eq(in.hv_named, 7);
+	cr_assert_eq(after[1].waiting, 0);
+}
+
+Test(hvm_context, lapic_as_xen_keeps_it)
+{
+	static char records[HVM_CONTEXT_SIZE(MANY, true)];
+	struct wire_vcpu v[MANY];
+	const struct hvm_vcpus vs = {.hv_vcpu = v, .hv_n = MANY, .hv_lapic = true};
+	const uint32_t on = 0x1ff, off = 0xff, by_128 = 10, by_2 = 0;
+	struct hvm_hw_lapic l;
+	const void *body;
+	size_t len;
+
+	make_many(v);
+	v[0].apic_base = 0xfee00900;
+	memcpy(v[0].lapic + 0xf0, &on, sizeof(on));
+	memcpy(v[0].lapic + 0x3e0, &by_128, sizeof(by_128));
+	v[2].apic_base = 0xfee00000;
+	memcpy(v[2].lapic + 0xf0, &off, sizeof(off));
+	memcpy(v[2].lapic + 0x3e0, &by_2, sizeof(by_2));
+	(void)hvm_context_write(&vs, KHZ, records);
+	cr_assert_eq(hvm_context_find(records, HVM_SAVE_CODE(LAPIC), 0, &body, &len), 0);
+	memcpy(&l, body, sizeof(l));
+	cr_assert_eq(l.apic_base_msr, 0xfee00900);
+	cr_assert_eq(l.disabled, 0);
+	cr_assert_eq(l.timer_divisor, 128);
+	cr_assert_eq(hvm_context_find(records, HVM_SAVE_CODE(LAPIC), 1, &body, &len), -ENOENT);
+	cr_assert_eq(hvm_context_find(records, HVM_SAVE_CODE(LAPIC), 2, &body, &len), 0);
+	memcpy(&l, body, sizeof(l));
+	cr_assert_eq(l.disabled, 3);
+	cr_assert_eq(l.timer_divisor, 2);
+	cr_assert_eq(hvm_context_find(records, HVM_SAVE_CODE(LAPIC_REGS), 2, &body, &len), 0);
+	cr_assert_eq(memcmp(body, v[2].lapic, WIRE_LAPIC), 0);
 }
