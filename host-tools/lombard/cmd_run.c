@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,11 @@ struct run_options {
 	const char *image;
 	char **args;
 	int nargs;
-	uint64_t memory;
+	bool kernel; /* the image is a kernel, and append what it is told */
+	const char *initrd;
+	const char *append;
+	uint64_t memory; /* 0: as much as such a guest gets */
+	uint64_t vcpus;
 	uint64_t windows;
 	bool detach;
 };
@@ -34,9 +39,17 @@ struct session {
 	int status;
 };
 
+#define SMALL_MEMORY (UINT64_C(64) << 20)
+#define KERNEL_MEMORY (UINT64_C(256) << 20)
+
 static const struct argp_option options[] = {
+    {"kernel", 'k', "FILE", 0, "Launch this Linux kernel: a bzImage, or its vmlinux", 0},
+    {"initrd", 'i', "FILE", 0, "Its initrd", 0},
+    {"append", 'a', "TEXT", 0, "Its command line", 0},
     {"name", 'n', "NAME", 0, "Call the guest NAME", 0},
-    {"memory", 'm', "SIZE", 0, "Memory of the guest (64M); suffixes K, M, G", 0},
+    {"memory", 'm', "SIZE", 0, "Memory of the guest (64M, with a kernel 256M); suffixes K, M, G",
+	0},
+    {"vcpus", 'c', "N", 0, "Virtual CPUs of the guest (1)", 0},
     {"windows", 'w', "SIZE", 0, "Room for what it borrows (256M)", 0},
     {"detach", 'd', NULL, 0, "Do not wait: print domid, name and console file", 0},
     {0},
@@ -51,13 +64,41 @@ static uint64_t parse_size(const char *arg, const char *option, struct argp_stat
 	return bytes;
 }
 
+static uint64_t parse_count(const char *arg, const char *option, struct argp_state *state)
+{
+	uint64_t n = 0;
+
+	if (units_parse_number(arg, &n) || n == 0 || n > INT_MAX)
+		argp_error(state, "%s %s: give a number, as 2", option, arg);
+	return n;
+}
+
 /* After the image everything is the guest's, options included. */
 static void take_image(struct run_options *o, char *arg, struct argp_state *state)
 {
+	if (o->kernel)
+		argp_error(state,
+		    "%s: with --kernel there is no IMAGE; what the kernel is to be told, "
+		    "--append says",
+		    arg);
 	o->image = arg;
 	o->args = state->argv + state->next;
 	o->nargs = state->argc - state->next;
 	state->next = state->argc;
+}
+
+static void take_kernel(struct run_options *o, const char *arg)
+{
+	o->kernel = true;
+	o->image = arg;
+}
+
+static void check_options(const struct run_options *o, struct argp_state *state)
+{
+	if (o->image == NULL)
+		argp_error(state, "which IMAGE?");
+	if (!o->kernel && (o->initrd != NULL || o->append != NULL))
+		argp_error(state, "--initrd and --append are for a --kernel");
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -65,8 +106,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct run_options *o = state->input;
 
 	switch (key) {
+	case 'k':
+		take_kernel(o, arg);
+		return 0;
+	case 'i':
+		o->initrd = arg;
+		return 0;
+	case 'a':
+		o->append = arg;
+		return 0;
 	case 'n':
 		o->name = arg;
+		return 0;
+	case 'c':
+		o->vcpus = parse_count(arg, "--vcpus", state);
 		return 0;
 	case 'm':
 		o->memory = parse_size(arg, "--memory", state);
@@ -80,8 +133,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		take_image(o, arg, state);
 		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which IMAGE?");
+	case ARGP_KEY_END:
+		check_options(o, state);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -91,8 +144,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     .options = options,
     .parser = parse,
-    .args_doc = "[--] IMAGE [ARGUMENT...]",
-    .doc = "Launch a guest.\vThe guest's console is this terminal, and the exit status is the "
+    .args_doc = "[--] IMAGE [ARGUMENT...]\n--kernel FILE",
+    .doc = "Launch a guest: a small one from its IMAGE, or Linux.\vThe guest's console is this "
+	   "terminal, and the exit status is the "
 	   "guest's: its own 0..255, 124 after a crash, 125 after an error, 126 when it was "
 	   "stopped.  When no cell is running, one is started that ends with its last guest.",
 };
@@ -102,6 +156,8 @@ static char *join_args(const struct run_options *o)
 	size_t len = 1;
 	char *line, *end;
 
+	if (o->kernel)
+		return strdup(o->append != NULL ? o->append : "");
 	for (int i = 0; i < o->nargs; i++)
 		len += strlen(o->args[i]) + 1;
 	line = malloc(len);
@@ -117,30 +173,51 @@ static char *join_args(const struct run_options *o)
 static json_t *make_request(const struct run_options *o)
 {
 	char *path = realpath(o->image, NULL);
+	char *initrd = o->initrd != NULL ? realpath(o->initrd, NULL) : NULL;
 	char *cmdline = join_args(o);
+	uint64_t memory = o->memory;
 	json_t *request = NULL;
 
+	if (memory == 0)
+		memory = o->kernel ? KERNEL_MEMORY : SMALL_MEMORY;
 	if (cmdline)
-		request = json_pack("{s:s, s:s*, s:I, s:I, s:i, s:s, s:s, s:b}", "op", "run",
-		    "name", o->name, "memory", (json_int_t)o->memory, "windows",
-		    (json_int_t)o->windows, "vcpus", 1, "image", path ? path : o->image, "cmdline",
-		    cmdline, "detach", (int)o->detach);
+		request = json_pack("{s:s, s:s*, s:I, s:I, s:I, s:s, s:s*, s:s, s:b, s:b}", "op",
+		    "run", "name", o->name, "memory", (json_int_t)memory, "windows",
+		    (json_int_t)o->windows, "vcpus", (json_int_t)o->vcpus, "image",
+		    path ? path : o->image, "initrd", initrd ? initrd : o->initrd, "cmdline",
+		    cmdline, "kernel", (int)o->kernel, "detach", (int)o->detach);
 	free(cmdline);
+	free(initrd);
 	free(path);
 	return request;
 }
 
-static int open_image(const char *image, int *fd)
+static int open_file(const char *what, const char *path, const char *hint, int *fd)
 {
 	int err;
 
 	/* Not to wait for a FIFO's writer: the cell refuses what is no regular file. */
-	*fd = open(image, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (*fd >= 0)
 		return 0;
 	err = -errno;
-	cli_error("cannot open the image %s: %s; give the path of a guest's ELF file", image,
-	    strerror(-err));
+	cli_error(
+	    "cannot open the %s %s: %s; give the path of a %s", what, path, strerror(-err), hint);
+	return err;
+}
+
+/* initrd: -1 when there is none. */
+static int open_files(const struct run_options *o, int *image, int *initrd)
+{
+	int err = o->kernel ? open_file("kernel", o->image, "Linux bzImage", image)
+			    : open_file("image", o->image, "guest's ELF file", image);
+
+	*initrd = -1;
+	if (err || o->initrd == NULL)
+		return err;
+	err = open_file("initrd", o->initrd, "cpio archive", initrd);
+	if (err)
+		close(*image);
 	return err;
 }
 
@@ -158,12 +235,13 @@ static int print_detached(struct cli *cli, const char *what, json_t *answer)
 }
 
 static int run_detached(
-    struct cli *cli, struct client *c, const char *what, json_t *request, int image)
+    struct cli *cli, struct client *c, const char *what, json_t *request, int image, int initrd)
 {
+	const int fds[] = {image, initrd};
 	json_t *answer;
 	int status;
 
-	if (client_call_fds(c, what, request, &image, 1, &answer))
+	if (client_call_fds(c, what, request, fds, initrd < 0 ? 1 : 2, &answer))
 		return CLI_FAILED;
 	status = print_detached(cli, what, answer);
 	json_decref(answer);
@@ -232,15 +310,16 @@ static int follow_once(struct session *s, const sigset_t *unblocked)
 	return take_packet(s);
 }
 
-static int run_foreground(struct client *c, const char *what, json_t *request, int image)
+static int run_foreground(
+    struct client *c, const char *what, json_t *request, int image, int initrd)
 {
 	struct session s = {.c = c, .what = what};
-	int fds[] = {image, STDIN_FILENO, STDOUT_FILENO};
+	int fds[] = {image, STDIN_FILENO, STDOUT_FILENO, initrd};
 	sigset_t unblocked;
 	int err;
 
 	signals_catch(&unblocked);
-	err = client_send(c, what, request, fds, 3);
+	err = client_send(c, what, request, fds, initrd < 0 ? 3 : 4);
 	while (!err && !s.ended)
 		err = follow_once(&s, &unblocked);
 	if (signals_seen())
@@ -252,26 +331,28 @@ static int run_foreground(struct client *c, const char *what, json_t *request, i
 
 int cmd_run(struct cli *cli, int argc, char **argv)
 {
-	struct run_options o = {.memory = 64U << 20, .windows = 256U << 20};
-	int image, status = CLI_FAILED;
+	struct run_options o = {.vcpus = 1, .windows = 256U << 20};
+	int image, initrd, status = CLI_FAILED;
 	struct client c;
 	char *what;
 
 	cli_parse(cli, CLI_WITH_JSON, &argp, &o, argc, argv);
-	if (open_image(o.image, &image))
+	if (open_files(&o, &image, &initrd))
 		return CLI_FAILED;
 	if (asprintf(&what, "run %s", o.image) < 0)
 		goto out_image;
 	if (launch_or_open(&c, cli->socket))
 		goto out_what;
 	if (o.detach)
-		status = run_detached(cli, &c, what, make_request(&o), image);
+		status = run_detached(cli, &c, what, make_request(&o), image, initrd);
 	else
-		status = run_foreground(&c, what, make_request(&o), image);
+		status = run_foreground(&c, what, make_request(&o), image, initrd);
 	client_close(&c);
 out_what:
 	free(what);
 out_image:
+	if (initrd >= 0)
+		close(initrd);
 	close(image);
 	return status;
 }

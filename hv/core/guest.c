@@ -52,7 +52,7 @@ static void close_all(struct guest *g)
 	close_fd(&g->g_uffd);
 	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++)
 		close_fd(&g->g_upcall[i]);
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < GUEST_NSTART_FDS; i++)
 		close_fd(&g->g_start_fds[i]);
 }
 
@@ -346,9 +346,10 @@ static void *guest_main(void *arg)
 
 static int dup_fds(struct guest *g, const struct guest_config *cfg)
 {
-	const int fds[3] = {cfg->image, cfg->console_in, cfg->console_out};
+	const int fds[] = {cfg->image, cfg->console_in, cfg->console_out, cfg->initrd};
+	unsigned n = g->g_initrd[0] != '\0' ? 4 : 3;
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		g->g_start_fds[i] = SYS(fcntl(fds[i], F_DUPFD_CLOEXEC, 3));
 		if (g->g_start_fds[i] < 0)
 			return -errno;
@@ -368,7 +369,8 @@ struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 	pthread_mutex_init(&g->g_control_mutex, NULL);
 	g->g_control = -1;
 	g->g_request = g->g_pmap_sock = g->g_event = g->g_uffd = g->g_result_fd = -1;
-	g->g_start_fds[0] = g->g_start_fds[1] = g->g_start_fds[2] = -1;
+	for (unsigned i = 0; i < GUEST_NSTART_FDS; i++)
+		g->g_start_fds[i] = -1;
 	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++)
 		g->g_upcall[i] = -1;
 	g->g_ram_pages = cfg->ram_pages;
@@ -378,6 +380,8 @@ struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 	g->g_program = program;
 	g->g_grants.gd_broken = grants_broken;
 	snprintf(g->g_image, sizeof(g->g_image), "%s", cfg->image_path);
+	snprintf(g->g_initrd, sizeof(g->g_initrd), "%s",
+	    cfg->initrd_path != NULL ? cfg->initrd_path : "");
 	snprintf(g->g_cmdline, sizeof(g->g_cmdline), "%s", cfg->cmdline);
 	snprintf(g->g_console, sizeof(g->g_console), "%s",
 	    cfg->console_path != NULL ? cfg->console_path : "");

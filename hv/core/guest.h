@@ -61,13 +61,16 @@ enum guest_end {
 struct guest_config {
 	const char *name; /* NULL or "": "guest" and the domid */
 	uint64_t ram_pages, window_pages;
-	uint32_t vcpus;		/* 1 to WIRE_MAX_VCPUS */
-	bool lapic;		/* it takes interrupts: with more than one vCPU always */
-	const char *image_path; /* for messages */
+	uint32_t vcpus;		 /* 1 to WIRE_MAX_VCPUS */
+	bool lapic;		 /* it takes interrupts: with more than one vCPU always */
+	const char *image_path;	 /* for messages */
+	const char *initrd_path; /* likewise; NULL or "": there is none */
 	const char *cmdline;
 	const char *console_path; /* for messages; NULL when it is a client's descriptor */
-	int image, console_in, console_out; /* stay the caller's */
+	int image, console_in, console_out, initrd; /* stay the caller's */
 };
+
+#define GUEST_NSTART_FDS 4
 
 /* A guest's counters at its end: see struct uvm_mapstats. */
 struct guest_last {
@@ -77,9 +80,10 @@ struct guest_last {
 struct guest {
 	LIST_ENTRY(guest) g_all; /* registry */
 	_Atomic uint32_t g_refs;
-	uint32_t g_domid;	     /* s */
-	char g_name[WIRE_NAME_LEN];  /* s */
-	char g_image[WIRE_TEXT_LEN]; /* s */
+	uint32_t g_domid;	      /* s */
+	char g_name[WIRE_NAME_LEN];   /* s */
+	char g_image[WIRE_TEXT_LEN];  /* s */
+	char g_initrd[WIRE_TEXT_LEN]; /* s */
 	char g_console[WIRE_TEXT_LEN];
 	char g_cmdline[WIRE_CMDLINE_LEN];
 	uint64_t g_ram_pages, g_window_pages; /* s */
@@ -116,8 +120,9 @@ struct guest {
 	pthread_t g_thread;
 	int g_request, g_pmap_sock, g_event, g_uffd;
 	int g_upcall[WIRE_MAX_VCPUS]; /* eventfd of each vCPU, with g_lapic; else -1 */
-	int g_result_fd;    /* goes with the result of the hypercall under way; stays its giver's */
-	int g_start_fds[3]; /* image, console in, console out: until they are handed over */
+	int g_result_fd; /* goes with the result of the hypercall under way; stays its giver's */
+	int g_start_fds
+	    [GUEST_NSTART_FDS]; /* image, console in and out, initrd: until they are handed over */
 	struct remote_pmap g_pmap;
 	struct uvm_page *g_shared_info, *g_vcpu_info[WIRE_MAX_VCPUS]; /* wired */
 	struct evtchn_domain g_events;				      /* not of host programs */

@@ -71,17 +71,20 @@ static int send_config(struct guest *g, struct failure *f)
 
 	for (unsigned i = 0; i < g->g_vcpus && g->g_lapic; i++)
 		fds[nfds++] = g->g_upcall[i];
-
+	if (g->g_initrd[0] != '\0')
+		fds[nfds++] = g->g_start_fds[3];
 	memcpy(cfg.name, g->g_name, sizeof(cfg.name));
 	memcpy(cfg.image_path, g->g_image, sizeof(cfg.image_path));
+	memcpy(cfg.initrd_path, g->g_initrd, sizeof(cfg.initrd_path));
 	memcpy(cfg.cmdline, g->g_cmdline, sizeof(cfg.cmdline));
 	/* A host program has neither RAM nor image nor console. */
 	error = sock_send(g->g_request, &cfg, sizeof(cfg), fds, g->g_program ? 0 : nfds);
 	if (error != 0)
 		return failure_sys(
 		    f, error, "can't tell the process of %s what to build", g->g_name);
-	for (unsigned i = 0; i < 3 && !g->g_program; i++) {
-		close(g->g_start_fds[i]);
+	for (unsigned i = 0; i < GUEST_NSTART_FDS; i++) {
+		if (g->g_start_fds[i] >= 0)
+			close(g->g_start_fds[i]);
 		g->g_start_fds[i] = -1;
 	}
 	return 0;

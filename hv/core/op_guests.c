@@ -77,12 +77,14 @@ static bool config_of(json_t *request, struct guest_config *cfg, int *error, str
 	    !session_uint(request, "vcpus", &vcpus, error, f) ||
 	    !text_of(request, "name", WIRE_NAME_LEN, &cfg->name, error, f) ||
 	    !text_of(request, "image", WIRE_TEXT_LEN, &cfg->image_path, error, f) ||
+	    !text_of(request, "initrd", WIRE_TEXT_LEN, &cfg->initrd_path, error, f) ||
 	    !text_of(request, "cmdline", WIRE_CMDLINE_LEN, &cfg->cmdline, error, f))
 		return false;
 	if (!name_p(cfg->name)) {
 		*error = refuse_name(f, "guest");
 		return false;
 	}
+	cfg->lapic = json_is_true(json_object_get(request, "kernel"));
 	*error = check_sizes(memory, windows, vcpus, cfg, f);
 	return *error == 0;
 }
@@ -103,6 +105,26 @@ static int detached_console(struct guest_config *cfg, char *path, size_t len, st
 	return error;
 }
 
+/* The request's descriptors: stay the session's. */
+static int take_fds(struct session *s, bool detach, struct guest_config *cfg, struct failure *f)
+{
+	bool initrd = cfg->initrd_path[0] != '\0';
+	unsigned n = 0;
+
+	if (s->s_nfds != (detach ? 1u : 3u) + initrd || (!detach && s->s_waiting != NULL))
+		return failure_set(f, -EINVAL, "`run` wants the image%s%s, once for a connection",
+		    detach ? "" : ", the console's input and its output",
+		    initrd ? ", and the initrd" : "");
+	cfg->image = s->s_fds[n++];
+	if (!detach) {
+		cfg->console_in = s->s_fds[n++];
+		cfg->console_out = s->s_fds[n++];
+	}
+	if (initrd)
+		cfg->initrd = s->s_fds[n];
+	return 0;
+}
+
 json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f)
 {
 	bool detach = json_is_true(json_object_get(request, "detach"));
@@ -113,19 +135,11 @@ json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f
 
 	if (!config_of(request, &cfg, error, f))
 		return NULL;
-	if (s->s_nfds != (detach ? 1u : 3u) || (!detach && s->s_waiting != NULL)) {
-		*error = failure_set(f, -EINVAL, "`run` wants the image%s, once for a connection",
-		    detach ? "" : ", the console's input and its output");
-		return NULL;
-	}
-	cfg.image = s->s_fds[0];
-	cfg.console_in = s->s_fds[1];
-	cfg.console_out = s->s_fds[2];
-	if (detach) {
+	*error = take_fds(s, detach, &cfg, f);
+	if (*error == 0 && detach)
 		*error = detached_console(&cfg, path, sizeof(path), f);
-		if (*error != 0)
-			return NULL;
-	}
+	if (*error != 0)
+		return NULL;
 	*error = guest_launch(&cfg, &g, f);
 	if (detach) {
 		close(cfg.console_in);

@@ -11,7 +11,7 @@
 #include "uvm/uvm_ledger.h"
 #include "xen/client.h"
 
-#define SESSION_MAX_FDS 3
+#define SESSION_MAX_FDS 4
 #define SESSION_MAX_REPLY_FDS 64
 
 /* Loans of guest memory to the host that live as long as the client's connection. */

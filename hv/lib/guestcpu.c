@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/guestcpu.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -113,4 +114,16 @@ int guestcpu_get(int kvm, bool lapic, struct kvm_cpuid2 **list)
 	filter(c, lapic);
 	*list = c;
 	return 0;
+}
+
+#define LEAF1_ECX_VMX BIT(5)
+#define LEAF80000001_ECX_SVM BIT(2)
+
+bool guestcpu_virtualized_p(void)
+{
+	unsigned eax, ebx, ecx, edx;
+
+	if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & LEAF1_ECX_VMX))
+		return true;
+	return __get_cpuid(0x80000001U, &eax, &ebx, &ecx, &edx) && (ecx & LEAF80000001_ECX_SVM);
 }

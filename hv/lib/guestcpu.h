@@ -17,4 +17,10 @@
  */
 int guestcpu_get(int kvm, bool lapic, struct kvm_cpuid2 **list);
 
+/*
+ * guestcpu_virtualized_p: whether this processor has VMX or SVM.  A KVM without either of them emulates what
+ * guests do at privilege level 0.
+ */
+bool guestcpu_virtualized_p(void);
+
 #endif

@@ -40,12 +40,12 @@
 #define WIRE_FD_EVENT 5
 #define WIRE_FD_CONTROL 6
 
-#define WIRE_MAX_EXTENTS 64 /* in one wire_map; longer lists are sent as several messages */
-#define WIRE_MAX_FDS 16	    /* with one message */
-#define WIRE_MAX_ARG 256    /* bytes of a hypercall's structure */
-#define WIRE_MAX_VCPUS 16   /* of one guest */
-#define WIRE_NAME_LEN 32    /* guest name with its NUL */
-#define WIRE_CMDLINE_LEN 1024
+#define WIRE_MAX_EXTENTS 64   /* in one wire_map; longer lists are sent as several messages */
+#define WIRE_MAX_FDS 16	      /* with one message */
+#define WIRE_MAX_ARG 256      /* bytes of a hypercall's structure */
+#define WIRE_MAX_VCPUS 16     /* of one guest */
+#define WIRE_NAME_LEN 32      /* guest name with its NUL */
+#define WIRE_CMDLINE_LEN 2048 /* with its NUL: what Linux takes */
 #define WIRE_TEXT_LEN 512
 
 enum wire_type {
@@ -97,12 +97,13 @@ struct wire_config {
 	uint64_t ram_index;
 	uint64_t special_index;
 	char name[WIRE_NAME_LEN];
-	char image_path[WIRE_TEXT_LEN]; /* for messages; the image itself is a descriptor */
+	char image_path[WIRE_TEXT_LEN];	 /* for messages; the image itself is a descriptor */
+	char initrd_path[WIRE_TEXT_LEN]; /* likewise; "": there is none */
 	char cmdline[WIRE_CMDLINE_LEN];
 };
 
 #define WIRE_CONFIG_FIXED_FDS 4
-#define WIRE_CONFIG_FDS (WIRE_CONFIG_FIXED_FDS + WIRE_MAX_VCPUS)
+#define WIRE_CONFIG_FDS (WIRE_CONFIG_FIXED_FDS + WIRE_MAX_VCPUS + 1)
 
 /* The VMM's addresses of the areas, so that the core can translate userfaultfd addresses. */
 struct wire_ready {

@@ -106,15 +106,17 @@ int link_configure(struct vmm *vm, struct failure *f)
 	    .pid = (uint32_t)getpid(),
 	};
 	int fds[WIRE_CONFIG_FDS];
-	unsigned nfds;
+	unsigned nfds, upcalls;
 
 	send_or_end(&hello, sizeof(hello), NULL, 0);
 	recv_or_end(cfg, sizeof(*cfg), WIRE_CONFIG, fds, WIRE_CONFIG_FDS, &nfds);
+	upcalls = cfg->lapic ? cfg->vcpus : 0;
 	if (cfg->hdr.status || cfg->vcpus > WIRE_MAX_VCPUS ||
-	    nfds != WIRE_CONFIG_FIXED_FDS + (cfg->lapic ? cfg->vcpus : 0))
+	    nfds != WIRE_CONFIG_FIXED_FDS + upcalls + (cfg->initrd_path[0] != 0))
 		return failure_set(f, -EPROTO, "the core's configuration is incomplete");
 	if (!string_p(cfg->name, sizeof(cfg->name)) ||
 	    !string_p(cfg->image_path, sizeof(cfg->image_path)) ||
+	    !string_p(cfg->initrd_path, sizeof(cfg->initrd_path)) ||
 	    !string_p(cfg->cmdline, sizeof(cfg->cmdline)))
 		return failure_set(f, -EPROTO, "the core's configuration has an endless string");
 	vm->pmap.store = fds[0];
@@ -123,8 +125,8 @@ int link_configure(struct vmm *vm, struct failure *f)
 	vm->console_out = fds[3];
 	vm->shared_info = VMM_NOWHERE;
 	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++)
-		vm->vcpus[i].upcall = cfg->lapic && i < cfg->vcpus ? fds[WIRE_CONFIG_FIXED_FDS + i]
-								   : -1;
+		vm->vcpus[i].upcall = i < upcalls ? fds[WIRE_CONFIG_FIXED_FDS + i] : -1;
+	vm->initrd = cfg->initrd_path[0] != 0 ? fds[nfds - 1] : -1;
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "lib/guestcpu.h"
 #include "lib/sys.h"
 #include "vmm/platform.h"
 #include "vmm/pvh.h"
@@ -223,9 +224,19 @@ int machine_load(struct vmm *vm, struct failure *f)
 	    .fd = vm->image,
 	    .path = vm->cfg.image_path,
 	    .cmdline = vm->cfg.cmdline,
+	    .initrd = vm->initrd,
+	    .initrd_path = vm->cfg.initrd_path,
+	    .lapic = vm->cfg.lapic,
+	    .vcpus = vm->cfg.vcpus,
 	};
 	struct pvh_start start;
 	int ret = pvh_load(&vm->mem, &image, &start, f);
 
+	if (!ret && start.linux_p && !guestcpu_virtualized_p())
+		ret = failure_set(f, -ENOTSUP,
+		    "%s is a Linux kernel, which this host can't run: its processor has neither "
+		    "VMX "
+		    "nor SVM, and its KVM emulates all that a guest does at privilege level 0",
+		    image.path);
 	return ret ? ret : vcpu_set_pvh(&vm->vcpus[0], start.entry, start.start_info, f);
 }

@@ -2,9 +2,11 @@
 #ifndef LOMBARD_VMM_PVH_H
 #define LOMBARD_VMM_PVH_H
 /*
- * Loads a PVH guest: an x86 ELF file with Xen's note PHYS32_ENTRY, and the start-of-day structures
- * of public/arch-x86/hvm/start_info.h.  Knows guest memory only through gmem.
+ * Loads a PVH guest: an x86 ELF file with Xen's note PHYS32_ENTRY, or a Linux bzImage with such a file
+ * in it, and the start-of-day structures of public/arch-x86/hvm/start_info.h.  Knows guest memory
+ * only through gmem.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/failure.h"
@@ -14,21 +16,35 @@ struct pvh_image {
 	int fd;		  /* a regular file, open for reading; its position is not used */
 	const char *path; /* for messages */
 	const char *cmdline;
+	int initrd; /* likewise; -1: none */
+	const char *initrd_path;
+	bool lapic; /* the guest has local APICs and ACPI tables, and a PC's hole below 1 MiB */
+	unsigned vcpus;
 };
 
 /* Where the first vCPU begins: 32-bit protected mode, no paging, ebx = start_info. */
 struct pvh_start {
 	uint32_t entry;
 	uint32_t start_info; /* gpa of struct hvm_start_info */
+	bool linux_p;	     /* the image says that it is a Linux kernel */
 };
 
 /*
- * pvh_load: put the image's segments at their physical addresses, and start_info, memory map and
- * command line into one free page below 1 MiB.
+ * pvh_load: put the image's segments at their physical addresses, the initrd as high in RAM as it can
+ * be, and start_info, memory map, module list and command line into one free page below 1 MiB.
+ * A Linux kernel needs local APICs, and has its hypercalls rewritten (pvh_calls.c).
  * => RAM must be all zeroes: what a segment has beyond its file bytes is not written
- * => 0; -ENOEXEC: not an image that can be loaded; -ENOSPC: RAM is too small; or read's errors
+ * => 0; -ENOEXEC: not an image that can be loaded; -ENOSPC: RAM is too small; -E2BIG: the command line
+ *    is too long; -ENOMEM; or read's errors
  */
 int pvh_load(
     const struct gmem *gm, const struct pvh_image *img, struct pvh_start *start, struct failure *f);
+
+/*
+ * pvh_hypercall_page: fill the page that a guest asks for by the MSR of CPUID leaf 0x40000002: a
+ * piece of 32 bytes for each hypercall, which has it made as small guests make theirs.
+ */
+#define PVH_CALL_PAGE 4096
+void pvh_hypercall_page(uint8_t page[PVH_CALL_PAGE]);
 
 #endif

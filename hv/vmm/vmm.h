@@ -59,6 +59,7 @@ struct gate {
 struct vmm {
 	struct wire_config cfg; /* strings are known to end */
 	int image;
+	int initrd; /* -1: none */
 	int console_in;
 	_Atomic int console_out; /* -1: its reader is gone */
 	int kvm;

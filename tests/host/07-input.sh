@@ -201,11 +201,11 @@ test_sizes() {
 
 test_long_command_line() {
 	local words
-	words=$(le 300 1)
+	words=$(le 600 1)
 	run lombard run -m 8M "$probe" hello "$words"
 	equal "status" "$status" 1
 	says "less than" "$err"
-	run_probe 0 hello "${words:0:900}"
+	run_probe 0 hello "${words:0:1900}"
 }
 
 # ---- packets ----
@@ -284,6 +284,8 @@ test_wrong_descriptors() {
 	raw fd "$probe" send "$run" recv
 	says 'wants the image' "$out"
 	raw fd "$probe" fd "$probe" fd "$probe" fd "$probe" send "$run" recv
+	says 'wants the image' "$out"
+	raw fd "$probe" fd "$probe" fd "$probe" fd "$probe" fd "$probe" send "$run" recv
 	equal "the answer to too many descriptors" "$out" end
 	raw socket fd /dev/null fd /dev/null send "$run" recv
 	says '"ok":false' "${out// /}"

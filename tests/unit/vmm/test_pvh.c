@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: hv/vmm/pvh.c hv/vmm/gmem.c hv/lib/failure.c hv/lib/sys.c */
-/* pkgs: libelf */
+/* links: $(PVH_SRCS) */
+/* pkgs: libelf liblz4 liblzma libzstd zlib */
 #include "vmm/pvh.h"
 
 #include <criterion/criterion.h>
@@ -86,7 +86,12 @@ static void teardown(void)
 static int load_bytes(const void *bytes, size_t len, struct pvh_start *start)
 {
 	struct pvh_image img = {
-	    .path = "test", .cmdline = "one two", .fd = memfd_create("image", 0)};
+	    .path = "test",
+	    .cmdline = "one two",
+	    .fd = memfd_create("image", 0),
+	    .initrd = -1,
+	    .vcpus = 1,
+	};
 	int ret;
 
 	cr_assert_eq(write(img.fd, bytes, len), (ssize_t)len);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: hv/vmm/sandbox.c hv/vmm/pvh.c hv/vmm/gmem.c hv/lib/failure.c hv/lib/sys.c */
-/* pkgs: libelf libseccomp */
+/* links: hv/vmm/sandbox.c $(PVH_SRCS) */
+/* pkgs: libelf liblz4 liblzma libzstd zlib libseccomp */
 /* The system call filter (sandbox.c): each case in a child, which has to live, or to die of SIGSYS. */
 #include "vmm/pvh.h"
 #include "vmm/vmm.h"
@@ -175,7 +175,7 @@ static int image_fd;
 static void looks_at_image(void)
 {
 	const struct gmem gm = {.ram = {.size = UINT32_MAX}};
-	const struct pvh_image img = {.fd = image_fd, .path = "it", .cmdline = ""};
+	const struct pvh_image img = {.fd = image_fd, .path = "it", .cmdline = "", .initrd = -1};
 	struct pvh_start start;
 	struct failure f;
 

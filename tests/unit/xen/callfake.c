@@ -126,7 +126,8 @@ static struct guest *new_guest(const char *name, bool program)
 	pthread_mutex_init(&g->g_control_mutex, NULL);
 	g->g_control = -1;
 	g->g_request = g->g_pmap_sock = g->g_event = g->g_uffd = g->g_ended_fd = -1;
-	g->g_start_fds[0] = g->g_start_fds[1] = g->g_start_fds[2] = -1;
+	for (unsigned i = 0; i < GUEST_NSTART_FDS; i++)
+		g->g_start_fds[i] = -1;
 	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++)
 		g->g_upcall[i] = -1;
 	g->g_program = program;
