@@ -93,6 +93,37 @@ static int print_guests(json_t *guests)
 	return status;
 }
 
+/* Guests that make hypercalls that are not there, if there are any.  The host makes none. */
+static int print_unknown(json_t *guests)
+{
+	static const char *const headings[] = {"GUEST", "UNKNOWN", "LAST-HYPERCALL", "ITS-OP"};
+	static const char *const counts[] = {"count", "hypercall", "op"};
+	struct table *t = NULL;
+	json_t *guest;
+	int status = CLI_OK;
+	size_t i;
+
+	json_array_foreach (guests, i, guest) {
+		json_t *unknown = json_object_get(guest, "unknown");
+
+		if (json_integer_value(json_object_get(unknown, "count")) == 0)
+			continue;
+		if (!t && !(t = table_new("lrrr", headings)))
+			return CLI_FAILED;
+		table_cell(t, "%s", client_text(guest, "name"));
+		if (number_cells(t, unknown, counts, LENGTH(counts)))
+			status = CLI_FAILED;
+	}
+	if (!t)
+		return CLI_OK;
+	if (!status) {
+		printf("\n");
+		return table_print(t) ? CLI_FAILED : CLI_OK;
+	}
+	table_free(t);
+	return status;
+}
+
 static int print_objects(json_t *objects)
 {
 	static const char *const headings[] = {
@@ -203,7 +234,7 @@ static int judge(json_t *cell, bool audit, bool say)
 
 static int print_account(json_t *cell, json_t *guests, json_t *channels)
 {
-	if (print_guests(guests))
+	if (print_guests(guests) || print_unknown(guests))
 		return CLI_FAILED;
 	putchar('\n');
 	return print_channels(channels) ? CLI_FAILED : print_sum(cell);

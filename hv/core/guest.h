@@ -131,7 +131,9 @@ struct guest {
 	struct xs_guest *g_store;	 /* as what it was entered in the xenstore, or NULL */
 	struct channel_owner g_channels; /* see channel.h */
 	_Atomic uint64_t g_hypercalls;
-	struct xen_domain g_xen; /* not of host programs */
+	_Atomic uint64_t g_unknown;		      /* hypercalls that are not there */
+	_Atomic uint64_t g_unknown_nr, g_unknown_cmd; /* the last of them */
+	struct xen_domain g_xen;		      /* not of host programs */
 };
 
 /*

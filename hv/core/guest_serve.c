@@ -260,8 +260,16 @@ static void serve_exit(struct guest *g, struct wire_exit *msg)
 union request {
 	struct wire_hdr hdr;
 	struct wire_hypercall hypercall;
+	struct wire_unknown unknown;
 	struct wire_exit exit;
 };
+
+static void count_unknown(struct guest *g, const struct wire_unknown *msg)
+{
+	atomic_store(&g->g_unknown_nr, msg->nr);
+	atomic_store(&g->g_unknown_cmd, msg->cmd);
+	atomic_fetch_add(&g->g_unknown, 1);
+}
 
 /* Returns false when the guest is gone, or had better be. */
 static bool serve_request(struct guest *g)
@@ -276,6 +284,10 @@ static bool serve_request(struct guest *g)
 	if (len == sizeof(req.exit) && req.hdr.type == WIRE_EXIT) {
 		serve_exit(g, &req.exit);
 		return false;
+	}
+	if (len == sizeof(req.unknown) && req.hdr.type == WIRE_UNKNOWN) {
+		count_unknown(g, &req.unknown);
+		return true;
 	}
 	if (len != sizeof(req.hypercall) || req.hdr.type != WIRE_HYPERCALL ||
 	    req.hypercall.arg_len > WIRE_MAX_ARG) {

@@ -56,19 +56,30 @@ static json_t *part_json(const struct part *p, const char *name, uint64_t mappin
 	    (json_int_t)calls);
 }
 
+/* Hypercalls that are not there. */
+static void add_unknown(json_t *part, struct guest *g)
+{
+	json_object_set_new(part, "unknown",
+	    json_pack("{s:I, s:I, s:I}", "count", (json_int_t)atomic_load(&g->g_unknown),
+		"hypercall", (json_int_t)atomic_load(&g->g_unknown_nr), "op",
+		(json_int_t)atomic_load(&g->g_unknown_cmd)));
+}
+
 /* Guests in order of domid; those that have ended are remembered with what they did. */
 static json_t *guests_json(const struct parts *ps)
 {
 	json_t *list = json_array();
 	struct guest *g;
+	json_t *j;
 
 	for (size_t i = 0; i < ps->n; i++) {
 		g = guest_find(ps->part[i].domid);
 		if (g == NULL)
 			continue;
-		json_array_append_new(
-		    list, part_json(&ps->part[i], g->g_name, atomic_load(&g->g_pmap.rp_mappings),
-			      atomic_load(&g->g_hypercalls)));
+		j = part_json(&ps->part[i], g->g_name, atomic_load(&g->g_pmap.rp_mappings),
+		    atomic_load(&g->g_hypercalls));
+		add_unknown(j, g);
+		json_array_append_new(list, j);
 		guest_put(g);
 	}
 	return list;
@@ -147,6 +158,7 @@ static void ended_json(void *arg, struct guest *g)
 	for (unsigned i = 0; i < UVM_NBREAKS; i++)
 		p.broken[i] = g->g_last.gl_broken[i];
 	j = part_json(&p, g->g_name, 0, atomic_load(&g->g_hypercalls));
+	add_unknown(j, g);
 	json_object_set_new(j, "ended", json_true());
 	json_array_append_new(arg, j);
 }

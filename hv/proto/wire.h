@@ -8,7 +8,8 @@
  * The core spawns the VMM with four inherited descriptors:
  *
  *   WIRE_FD_REQUEST  Unix SEQPACKET.  VMM asks, core answers, one request at a time: first
- *                    wire_hello / wire_config / wire_ready / wire_start, then wire_hypercall.
+ *                    wire_hello / wire_config / wire_ready / wire_start, then wire_hypercall; and
+ *                    wire_unknown, which has no answer.
  *   WIRE_FD_PMAP     Unix SEQPACKET.  Core tells, VMM's pmap executor obeys: wire_map, wire_mapped.
  *   WIRE_FD_EVENT    eventfd.  The core adds 1 when an event channel becomes pending.
  *   WIRE_FD_CONTROL  Unix SEQPACKET.  Core asks, the VMM's main thread answers, one request at a time:
@@ -64,6 +65,7 @@ enum wire_type {
 	WIRE_SET_STATE,
 	WIRE_CONTROLLED,
 	WIRE_STATE,
+	WIRE_UNKNOWN,
 };
 
 struct wire_hdr {
@@ -145,6 +147,13 @@ struct wire_vcpu_info {
 	uint64_t gfn;
 	uint32_t offset;
 	uint32_t vcpu;
+};
+
+/* The guest made a hypercall that is not there: rax and rdi.  There is no answer. */
+struct wire_unknown {
+	struct wire_hdr hdr;
+	uint64_t nr;
+	uint64_t cmd;
 };
 
 /* Why a VMM ends: 'reason' is Xen's SHUTDOWN_* (public/sched.h), or one of these. */

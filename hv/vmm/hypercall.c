@@ -17,6 +17,7 @@
 #define PAGE_SHIFT 12
 #define XEN_VERSION_4_17 (4 << 16 | 17)
 #define MAX_EXIT_STATUS 255
+#define FIRST_VECTOR 0x10 /* below are exceptions */
 
 /* Bytes of each command's structure; 0: no such command. */
 static const uint16_t evtchn_sizes[] = {
@@ -93,20 +94,25 @@ static const struct forwarded {
     {__HYPERVISOR_memory_op, memory_sizes, sizeof(memory_sizes) / sizeof(memory_sizes[0])},
 };
 
-/* SCHEDOP_poll will look there; a page outside RAM is no shared_info page to it. */
-static void note_shared_info(struct vmm *vm, const void *arg)
+/* The core has done it: what there is to be known of it. */
+static void note(struct vcpu *v, const struct hypercall *h, const struct wire_hypercall *q,
+    const struct wire_result *r)
 {
 	struct xen_add_to_physmap x;
 
-	memcpy(&x, arg, sizeof(x));
-	if (x.space != XENMAPSPACE_shared_info || x.gpfn >= vm->cfg.ram_pages)
+	if (h->nr == __HYPERVISOR_event_channel_op)
+		event_answered(v->vm, h->arg[0], r->arg);
+	if (h->nr != __HYPERVISOR_memory_op)
 		return;
-	atomic_store(&vm->shared_info, x.gpfn << PAGE_SHIFT);
+	memcpy(&x, q->arg, sizeof(x));
+	if (x.space == XENMAPSPACE_shared_info)
+		event_shared_moved(v, x.gpfn);
 }
 
 /* One structure goes to the core as it was copied in, once, and comes back if the core says so. */
-static int64_t forward(struct vmm *vm, const struct hypercall *h, uint32_t size)
+static int64_t forward(struct vcpu *v, const struct hypercall *h, uint32_t size)
 {
+	struct vmm *vm = v->vm;
 	struct wire_hypercall q = {
 	    .nr = (uint32_t)h->nr, .cmd = (uint32_t)h->arg[0], .arg_len = size};
 	struct wire_result r;
@@ -115,9 +121,11 @@ static int64_t forward(struct vmm *vm, const struct hypercall *h, uint32_t size)
 	ret = gmem_copy_in(&vm->mem, &h->paging, q.arg, h->arg[1], size);
 	if (ret)
 		return ret;
+	if (h->nr == __HYPERVISOR_event_channel_op && event_asked(vm, h->arg[0], q.arg))
+		return 0;
 	link_hypercall(&q, &r);
-	if (r.ret == 0 && h->nr == __HYPERVISOR_memory_op)
-		note_shared_info(vm, q.arg);
+	if (r.ret == 0)
+		note(v, h, &q, &r);
 	if (r.copy_back && r.arg_len == size) {
 		ret = gmem_copy_out(&vm->mem, &h->paging, h->arg[1], r.arg, size);
 		if (ret)
@@ -126,7 +134,7 @@ static int64_t forward(struct vmm *vm, const struct hypercall *h, uint32_t size)
 	return r.ret;
 }
 
-static int64_t forward_op(struct vmm *vm, const struct hypercall *h)
+static int64_t forward_op(struct vcpu *v, const struct hypercall *h)
 {
 	for (unsigned i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++) {
 		const struct forwarded *fw = &forwarded[i];
@@ -135,13 +143,13 @@ static int64_t forward_op(struct vmm *vm, const struct hypercall *h)
 			continue;
 		if (h->arg[0] >= fw->nsizes || fw->sizes[h->arg[0]] == 0)
 			return -ENOSYS;
-		return forward(vm, h, fw->sizes[h->arg[0]]);
+		return forward(v, h, fw->sizes[h->arg[0]]);
 	}
 	return -ENOSYS;
 }
 
 /* op(cmd, array, count): each element has its own status, and goes its own way to the core. */
-static int64_t grant_op(struct vmm *vm, const struct hypercall *h)
+static int64_t grant_op(struct vcpu *v, const struct hypercall *h)
 {
 	struct hypercall one = *h;
 	uint32_t size = h->arg[0] < sizeof(grant_sizes) / sizeof(grant_sizes[0])
@@ -152,7 +160,7 @@ static int64_t grant_op(struct vmm *vm, const struct hypercall *h)
 	if (size == 0)
 		return -ENOSYS;
 	for (uint32_t n = (uint32_t)h->arg[2]; ret == 0 && n > 0; n--) {
-		ret = forward(vm, &one, size);
+		ret = forward(v, &one, size);
 		one.arg[1] += size;
 	}
 	return ret;
@@ -165,7 +173,15 @@ static int64_t version_extra(struct vmm *vm, const struct hypercall *h)
 	return gmem_copy_out(&vm->mem, &h->paging, h->arg[1], extra, sizeof(extra));
 }
 
-/* No feature is promised: what the bits stand for needs interrupts or a clock page. */
+/* Without interrupts no feature is promised: the bits stand for those, and for a clock page. */
+static uint32_t features(const struct vmm *vm)
+{
+	return vm->cfg.lapic
+		   ? 1U << XENFEAT_auto_translated_physmap | 1U << XENFEAT_hvm_callback_vector |
+			 1U << XENFEAT_hvm_safe_pvclock
+		   : 0;
+}
+
 static int64_t version_features(struct vmm *vm, const struct hypercall *h)
 {
 	struct xen_feature_info info;
@@ -175,7 +191,7 @@ static int64_t version_features(struct vmm *vm, const struct hypercall *h)
 		return ret;
 	if (info.submap_idx >= XENFEAT_NR_SUBMAPS)
 		return -EINVAL;
-	info.submap = 0;
+	info.submap = info.submap_idx == 0 ? features(vm) : 0;
 	return gmem_copy_out(&vm->mem, &h->paging, h->arg[1], &info, sizeof(info));
 }
 
@@ -193,6 +209,42 @@ static int64_t version_op(struct vmm *vm, const struct hypercall *h)
 	default:
 		return -ENOSYS;
 	}
+}
+
+/* The flag would say that a runstate area is being written: that happens when it is registered only. */
+static int64_t vm_assist(const struct vmm *vm, const struct hypercall *h)
+{
+	if (!vm->cfg.lapic)
+		return -ENOSYS;
+	if (h->arg[0] != VMASST_CMD_enable && h->arg[0] != VMASST_CMD_disable)
+		return -ENOSYS;
+	return h->arg[1] == VMASST_TYPE_runstate_update_flag ? 0 : -EINVAL;
+}
+
+static int64_t set_upcall_vector(struct vcpu *v, const struct hypercall *h)
+{
+	struct xen_hvm_evtchn_upcall_vector op;
+	struct vcpu *target;
+	int ret = gmem_copy_in(&v->vm->mem, &h->paging, &op, h->arg[1], sizeof(op));
+
+	if (ret)
+		return ret;
+	if (op.vector < FIRST_VECTOR)
+		return -EINVAL;
+	if (op.vcpu >= v->vm->cfg.vcpus)
+		return -ENOENT;
+	target = &v->vm->vcpus[op.vcpu];
+	upcall_set_vector(target, op.vector);
+	if (event_upcall_p(target))
+		upcall_raise(target);
+	return 0;
+}
+
+static int64_t hvm_op(struct vcpu *v, const struct hypercall *h)
+{
+	if (h->arg[0] == HVMOP_set_evtchn_upcall_vector && v->vm->cfg.lapic)
+		return set_upcall_vector(v, h);
+	return forward_op(v, h);
 }
 
 static int64_t guest_op(struct vmm *vm, const struct hypercall *h)
@@ -240,7 +292,8 @@ static bool sched_op(struct vcpu *v, const struct hypercall *h, int64_t *ret, st
 	}
 }
 
-bool hypercall_do(struct vcpu *v, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
+/* => as hypercall_do */
+static bool answer(struct vcpu *v, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
 {
 	struct vmm *vm = v->vm;
 
@@ -254,13 +307,36 @@ bool hypercall_do(struct vcpu *v, const struct hypercall *h, int64_t *ret, struc
 		*ret = version_op(vm, h);
 		return false;
 	case __HYPERVISOR_grant_table_op:
-		*ret = grant_op(vm, h);
+		*ret = grant_op(v, h);
 		return false;
 	case LOMBARD_HYPERCALL_guest_op:
 		*ret = guest_op(vm, h);
 		return false;
+	case __HYPERVISOR_vcpu_op:
+		*ret = vcpu_op(v, h);
+		return false;
+	case __HYPERVISOR_set_timer_op:
+		*ret = timer_op(v, h);
+		return false;
+	case __HYPERVISOR_vm_assist:
+		*ret = vm_assist(vm, h);
+		return false;
+	case __HYPERVISOR_hvm_op:
+		*ret = hvm_op(v, h);
+		return false;
 	default:
-		*ret = forward_op(vm, h);
+		*ret = forward_op(v, h);
 		return false;
 	}
+}
+
+bool hypercall_do(struct vcpu *v, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
+{
+	bool ended;
+
+	atomic_store_explicit(&v->up, true, memory_order_relaxed);
+	ended = answer(v, h, ret, end);
+	if (!ended && *ret == -ENOSYS)
+		link_unknown(h->nr, h->arg[0]);
+	return ended;
 }

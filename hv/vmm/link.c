@@ -123,7 +123,6 @@ int link_configure(struct vmm *vm, struct failure *f)
 	vm->image = fds[1];
 	vm->console_in = fds[2];
 	vm->console_out = fds[3];
-	vm->shared_info = VMM_NOWHERE;
 	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++)
 		vm->vcpus[i].upcall = i < upcalls ? fds[WIRE_CONFIG_FIXED_FDS + i] : -1;
 	vm->initrd = cfg->initrd_path[0] != 0 ? fds[nfds - 1] : -1;
@@ -168,6 +167,16 @@ void link_hypercall(struct wire_hypercall *q, struct wire_result *r)
 	recv_or_end(r, sizeof(*r), WIRE_RESULT, NULL, 0, NULL);
 	if (r->hdr.seq != q->hdr.seq || r->arg_len > WIRE_MAX_ARG)
 		lost(-EPROTO);
+	pthread_mutex_unlock(&turn);
+}
+
+void link_unknown(uint64_t nr, uint64_t cmd)
+{
+	struct wire_unknown msg = {.hdr = {.type = WIRE_UNKNOWN}, .nr = nr, .cmd = cmd};
+
+	pthread_mutex_lock(&turn);
+	msg.hdr.seq = ++last_seq;
+	send_or_end(&msg, sizeof(msg), NULL, 0);
 	pthread_mutex_unlock(&turn);
 }
 

@@ -70,6 +70,8 @@ static int build(struct vmm *vm, struct failure *f)
 	pthread_t pmap;
 	int ret = link_configure(vm, f);
 
+	event_init(vm);
+	clock_init(vm);
 	if (!ret)
 		ret = machine_check(&vm->cfg, f);
 	if (!ret)
@@ -78,6 +80,8 @@ static int build(struct vmm *vm, struct failure *f)
 		ret = gate_init(vm, f);
 	if (!ret)
 		ret = upcall_init(vm, f);
+	if (!ret && vm->cfg.lapic)
+		ret = timer_init(vm, f);
 	if (!ret)
 		ret = start_thread(pmap_thread, "pmap", vm, &pmap, f);
 	if (!ret)

@@ -62,6 +62,7 @@ static const int allowed[] = {
     SCMP_SYS(sched_yield),
     SCMP_SYS(sched_getaffinity),
     SCMP_SYS(clock_gettime),
+    SCMP_SYS(timerfd_settime),
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(restart_syscall),
     SCMP_SYS(rt_sigprocmask),

@@ -7,10 +7,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "xen/public.h"
+#include "xen/evtchn_raise.h"
 
 #define MAX_PORTS 128 /* Xen's bound for one SCHEDOP_poll */
 #define NSEC_PER_SEC UINT64_C(1000000000)
+#define RFLAGS_IF 0x200
 
 /* A copy of the guest's request. */
 struct poll_request {
@@ -36,65 +37,45 @@ static int copy_request(struct vmm *vm, const struct hypercall *h, struct poll_r
 	if (ret)
 		return ret;
 	for (unsigned i = 0; i < rq->nr_ports; i++) {
-		if (rq->ports[i] >= EVTCHN_2L_NR_CHANNELS)
+		if (rq->ports[i] >= EVTCHN_PORTS)
 			return -EINVAL;
 	}
 	return 0;
 }
 
-/* Two-level ABI: one bit for each port; the core sets it, the guest clears it. */
+/* The core sets a port's bit, the guest clears it. */
 static bool pending_p(struct vmm *vm, const struct poll_request *rq)
 {
-	const struct shared_info *si = gmem_ptr(
-	    &vm->mem, atomic_load(&vm->shared_info), sizeof(*si));
-	const unsigned bits = 8 * sizeof(si->evtchn_pending[0]);
+	const struct shared_info *si = atomic_load(&vm->events.shared);
 
-	for (unsigned i = 0; si && i < rq->nr_ports; i++) {
-		xen_ulong_t word = __atomic_load_n(
-		    &si->evtchn_pending[rq->ports[i] / bits], __ATOMIC_ACQUIRE);
-
-		if (word >> rq->ports[i] % bits & 1)
+	for (unsigned i = 0; si && i < rq->nr_ports; i++)
+		if (evtchn_pending_p(si, rq->ports[i]))
 			return true;
-	}
 	return false;
 }
 
-static uint64_t host_ns(void)
+/* An interrupt that it would take ends a vCPU's poll. */
+static bool interrupted_p(struct vcpu *v)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+	return v->vm->cfg.lapic && (v->run->s.regs.regs.rflags & RFLAGS_IF) && event_upcall_p(v);
 }
 
-/*
- * The guest's timeout by the host's clock (0: none).  The guest's clock is read only here, right
- * behind its exit: where the host's TSC is unstable, KVM lets a guest's TSC stand as long as its
- * vCPU does not run, and makes up for it afterwards.
- */
+/* The guest's timeout by the host's clock (0: none).  => -ETIME: it is over */
 static int host_deadline(const struct vcpu *v, uint64_t timeout, uint64_t *deadline)
 {
-	uint64_t now, start = host_ns();
-	int ret;
+	bool reached = false;
+	int ret = 0;
 
 	*deadline = 0;
-	if (timeout == 0)
-		return 0;
-	ret = vcpu_time(v, &now);
-	if (ret)
-		return ret;
-	*deadline = start;
-	if (timeout > now && timeout - now > UINT64_MAX - start)
-		*deadline = UINT64_MAX;
-	else if (timeout > now)
-		*deadline += timeout - now;
-	return 0;
+	if (timeout != 0)
+		ret = clock_deadline(v, timeout, deadline, &reached);
+	return ret == 0 && reached ? -ETIME : ret;
 }
 
 /* => *left is NULL for no deadline, else points to ts; -ETIME: the time is over */
 static int time_left(uint64_t deadline, struct timespec *ts, struct timespec **left)
 {
-	uint64_t now = host_ns();
+	uint64_t now = clock_host();
 
 	*left = NULL;
 	if (deadline == 0)
@@ -109,7 +90,7 @@ static int time_left(uint64_t deadline, struct timespec *ts, struct timespec **l
 
 /*
  * Sleep until an event has been raised since the last call, or the time is over (-ETIME).
- * No wake-up is lost: the core sets the pending bit before it counts up, and this side takes the
+ * No wake-up is lost: the pending bit is set before it is counted up, and this side takes the
  * count before it looks at the bits again.  Whoever closes the gate counts up, too.
  */
 static int wait_event(const struct vcpu *v, uint64_t deadline)
@@ -131,6 +112,16 @@ static int wait_event(const struct vcpu *v, uint64_t deadline)
 	return 0;
 }
 
+/* => 0: it is over; -ETIME: by its time; -ERESTART */
+static int wait_for_ports(struct vcpu *v, const struct poll_request *rq, uint64_t deadline)
+{
+	int ret = 0;
+
+	while (ret == 0 && !pending_p(v->vm, rq) && !interrupted_p(v))
+		ret = gate_closed_p(v->vm) ? -ERESTART : wait_event(v, deadline);
+	return ret;
+}
+
 int64_t sched_poll(struct vcpu *v, const struct hypercall *h)
 {
 	struct vmm *vm = v->vm;
@@ -140,10 +131,13 @@ int64_t sched_poll(struct vcpu *v, const struct hypercall *h)
 
 	if (ret)
 		return ret;
-	if (rq.nr_ports > 0 && atomic_load(&vm->shared_info) == VMM_NOWHERE)
+	if (rq.nr_ports > 0 && atomic_load(&vm->events.shared) == NULL)
 		return -EINVAL;
 	ret = host_deadline(v, rq.timeout, &deadline);
-	while (ret == 0 && !pending_p(vm, &rq))
-		ret = gate_closed_p(vm) ? -ERESTART : wait_event(v, deadline);
+	/* Before it looks: who raises an event looks afterwards whether somebody polls. */
+	atomic_store(&v->polling, true);
+	if (ret == 0)
+		ret = wait_for_ports(v, &rq, deadline);
+	atomic_store(&v->polling, false);
 	return ret == -ETIME ? 0 : ret;
 }

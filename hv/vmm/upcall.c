@@ -70,7 +70,7 @@ void upcall_raise(struct vcpu *v)
 {
 	bool taken = inject(v);
 
-	count_up(v->wake);
+	event_wake_pollers(v->vm);
 	/* The thread may sleep without a limit. */
 	if (!taken)
 		count_up(v->vm->upcalls);
@@ -96,40 +96,48 @@ static int patience(struct vmm *vm, int last)
 	return -1;
 }
 
-/* Told of ports that interrupt nobody: whoever polls looks for himself. */
-static void wake_pollers(struct vmm *vm)
+/* A timer that was set anew after it had fired has nothing to be read. */
+static void take_timer(struct vcpu *v)
 {
-	count_off(WIRE_FD_EVENT);
-	for (unsigned i = 0; i < vm->cfg.vcpus; i++)
-		count_up(vm->vcpus[i].wake);
+	uint64_t times;
+
+	if (read(v->timer, &times, sizeof(times)) == (ssize_t)sizeof(times))
+		event_timer(v);
 }
 
 _Noreturn void upcall_serve(struct vmm *vm)
 {
-	struct pollfd p[WIRE_MAX_VCPUS + 2] = {
+	struct pollfd p[2 + 2 * WIRE_MAX_VCPUS] = {
 	    {.fd = WIRE_FD_EVENT, .events = POLLIN}, {.fd = vm->upcalls, .events = POLLIN}};
 	unsigned n = vm->cfg.vcpus;
 	int wait = -1;
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		p[2 + i] = (struct pollfd){.fd = vm->vcpus[i].upcall, .events = POLLIN};
+		p[2 + n + i] = (struct pollfd){.fd = vm->vcpus[i].timer, .events = POLLIN};
+	}
 	for (;;) {
 		wait = patience(vm, wait);
-		if (poll(p, n + 2, wait) < 0)
+		if (poll(p, 2 + 2 * n, wait) < 0)
 			continue;
-		if (p[0].revents)
-			wake_pollers(vm);
+		/* Of ports that interrupt nobody: whoever polls looks for himself. */
+		if (p[0].revents) {
+			count_off(WIRE_FD_EVENT);
+			event_wake_pollers(vm);
+		}
 		if (p[1].revents)
 			count_off(vm->upcalls);
 		for (unsigned i = 0; i < n; i++) {
 			struct vcpu *v = &vm->vcpus[i];
 
 			upcall_pay(v);
+			if (p[2 + n + i].revents)
+				take_timer(v);
 			if (!p[2 + i].revents)
 				continue;
 			count_off(v->upcall);
 			(void)inject(v);
-			count_up(v->wake);
+			event_wake_pollers(vm);
 		}
 	}
 }

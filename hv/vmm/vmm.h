@@ -26,6 +26,10 @@
 #include "proto/wire.h"
 #include "vmm/gmem.h"
 
+struct hypercall;
+struct shared_info;
+struct vcpu_info;
+struct vcpu_time_info;
 struct vmm;
 
 struct vcpu {
@@ -39,6 +43,12 @@ struct vcpu {
 	int upcall;	    /* eventfd of the core (wire.h); -1 without a LAPIC */
 	_Atomic uint8_t vector; /* its upcall; 0: it has not chosen one yet */
 	_Atomic bool owed;	/* an interrupt with that, which its LAPIC has not taken yet */
+	_Atomic bool polling;	/* it is in SCHEDOP_poll: whoever raises an event adds to wake */
+	_Atomic bool up;	/* it has run: it has made a hypercall */
+	int timer;		/* timerfd, CLOCK_MONOTONIC; with a LAPIC */
+	_Atomic uint32_t timer_port; /* what its VIRQ_TIMER is bound to; 0: nothing */
+	struct vcpu_info
+	    *info; /* where it is registered; NULL: in the shared info page.  events.mutex */
 	/* Its part of the gate. */
 	_Atomic bool inside; /* its thread may be in KVM_RUN */
 	_Atomic bool parked; /* its thread waits for the gate, and its state in KVM is complete */
@@ -56,6 +66,13 @@ struct gate {
 	int told; /* eventfd: a vCPU thread has come out, or parked, while closed */
 };
 
+/* What the VMM raises itself: event.c. */
+struct events {
+	pthread_mutex_t mutex; /* held to raise: none goes to a page that has just been left */
+	struct shared_info *_Atomic shared; /* in RAM; NULL: there is none yet */
+	_Atomic uint8_t ipi[4096];	    /* by port: 1 + the vCPU that it interrupts, or 0 */
+};
+
 struct vmm {
 	struct wire_config cfg; /* strings are known to end */
 	int image;
@@ -71,10 +88,11 @@ struct vmm {
 	struct gate gate;
 	int upcalls;		      /* eventfd: some vCPU is owed an interrupt now */
 	_Atomic uint32_t exit_status; /* what the guest set by guest_op */
-	_Atomic uint64_t shared_info; /* gpa of the page, in RAM; VMM_NOWHERE: there is none yet */
+	struct events events;
+	bool tsc_stable; /* the TSCs of all vCPUs are one */
+	_Atomic uint32_t
+	    time_version; /* of what is shown of guest time: even, and never the same */
 };
-
-#define VMM_NOWHERE UINT64_MAX
 
 /* Why the guest ends: see struct wire_exit. */
 struct vmm_end {
@@ -102,6 +120,9 @@ _Noreturn void link_refuse(int err, const struct failure *f);
  * => fills q's header and padding; q->arg_len <= WIRE_MAX_ARG
  */
 void link_hypercall(struct wire_hypercall *q, struct wire_result *r);
+
+/* link_unknown: let the core count a hypercall that is not there.  Any vCPU's thread. */
+void link_unknown(uint64_t nr, uint64_t cmd);
 
 /*
  * link_exit: tell the core why the guest has ended, let it close, end.  Of several threads the first
@@ -194,6 +215,59 @@ _Noreturn void upcall_serve(struct vmm *vm);
 void upcall_set_vector(struct vcpu *v, uint8_t vector);
 void upcall_raise(struct vcpu *v);
 void upcall_pay(struct vcpu *v);
+
+/* ---- event.c: events that the VMM raises itself ---- */
+
+void event_init(struct vmm *vm);
+
+/*
+ * What passes: event_channel_op before the core is asked, and after it has done it; the shared info page
+ * has been placed; v's vcpu_info has been registered.  The last two by the vCPU that did it.
+ *
+ * event_asked: => true: it is done, the core need not be asked
+ */
+bool event_asked(struct vmm *vm, uint64_t cmd, const void *arg);
+void event_answered(struct vmm *vm, uint64_t cmd, const void *arg);
+void event_shared_moved(struct vcpu *v, uint64_t gfn);
+void event_info_moved(struct vcpu *v, uint64_t gpa);
+
+/* event_timer: v's timer has fired.  event_wake_pollers: some port is pending.  Any thread. */
+void event_timer(struct vcpu *v);
+void event_wake_pollers(struct vmm *vm);
+
+/* event_upcall_p: is an upcall pending for it? */
+bool event_upcall_p(struct vcpu *v);
+
+/* ---- clock.c: guest time ---- */
+
+/* clock_init: => outside the sandbox */
+void clock_init(struct vmm *vm);
+
+/* clock_host: CLOCK_MONOTONIC in ns. */
+uint64_t clock_host(void);
+
+/*
+ * clock_deadline: a moment of guest time by our clock; *reached: it is now, or over.  The guest's clock
+ * is read, which by its own thread has to be done right behind an exit: where the host's TSC is unstable,
+ * KVM lets a guest's TSC stand as long as its vCPU does not run, and makes up for it afterwards.
+ */
+int clock_deadline(const struct vcpu *v, uint64_t guest, uint64_t *host, bool *reached);
+
+/* clock_scale: ns are ticks << shift (negative: >> -shift), times mul, / 2^32. */
+void clock_scale(uint32_t khz, uint32_t *mul, int8_t *shift);
+
+/*
+ * clock_show: put guest time into a shared info page.  => by v's thread
+ * clock_show_vcpu: a vCPU's part of it, there or elsewhere.
+ */
+void clock_show(struct vcpu *v, struct shared_info *si);
+void clock_show_vcpu(struct vcpu *v, struct vcpu_time_info *to);
+
+/* ---- vcpu_op.c: vCPUs and their timers ---- */
+
+int timer_init(struct vmm *vm, struct failure *f);
+int64_t timer_op(struct vcpu *v, const struct hypercall *h);
+int64_t vcpu_op(struct vcpu *v, const struct hypercall *h);
 
 /* ---- state.c: a vCPU's whole state.  => the gate is closed, the vCPU outside ---- */
 

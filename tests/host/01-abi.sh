@@ -92,6 +92,18 @@ test_crash_is_told() {
 test_wild_pointers() { passes wild-pointers; }
 test_wild_ports() { passes wild-ports; }
 test_unknown_calls() { passes unknown-calls; }
+
+# They are counted, and the last one is told.
+test_unknown_calls_are_counted() {
+	launch counted unknown-calls
+	expect 0 lombard wait counted
+	take_stats || fail "$findings"
+	equal "unknown hypercalls" "${stat[guest.counted.count]}" 12
+	equal "the last of them" "${stat[guest.counted.hypercall]}.${stat[guest.counted.op]}" 18.99
+	lombard stats >"$work/stats.txt" || fail "no account"
+	grep -Eq '^counted +12 +18 +99$' "$work/stats.txt" || fail "$(<"$work/stats.txt")"
+}
+
 test_across_pages() { passes across-pages; }
 test_bad_lend() { passes bad-lend; }
 test_bad_discard() { passes bad-discard; }
