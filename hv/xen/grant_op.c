@@ -204,22 +204,32 @@ int grant_op(struct grant_domain *gd, uint32_t cmd, void *arg, uint32_t len)
 	return ops[cmd].call(gd, arg);
 }
 
-/* => inside the world */
+/* => inside the world, the frame is shown nowhere */
+static int show_at(struct grant_domain *gd, struct grant_frame *gf, uint64_t gfn)
+{
+	int error = uvm_arena_show(gf->gf_arena, gd->gd_map, gfn, UVM_VIEW_WRITER | UVM_VIEW_OWNER);
+
+	gf->gf_gfn = error == 0 ? gfn : UVM_NOGFN;
+	return error;
+}
+
+/* => inside the world.  A frame that can't be shown there is again where it was. */
 static int show(struct grant_domain *gd, struct grant_frame *gf, uint64_t gfn)
 {
-	int error = 0;
+	uint64_t old = gf->gf_gfn;
+	int error = 0, undone;
 
-	if (gf->gf_gfn == gfn)
+	if (old == gfn)
 		return 0;
-	if (gf->gf_gfn != UVM_NOGFN)
-		error = uvm_arena_hide(gd->gd_map, gf->gf_gfn);
+	if (old != UVM_NOGFN)
+		error = uvm_arena_hide(gd->gd_map, old);
 	if (error != 0)
 		return error;
-	gf->gf_gfn = UVM_NOGFN;
-	error = uvm_arena_show(gf->gf_arena, gd->gd_map, gfn, UVM_VIEW_WRITER | UVM_VIEW_OWNER);
-	if (error == 0)
-		gf->gf_gfn = gfn;
-	return error;
+	error = show_at(gd, gf, gfn);
+	if (error == 0 || error == -ENOTRECOVERABLE || old == UVM_NOGFN)
+		return error;
+	undone = show_at(gd, gf, old);
+	return undone == -ENOTRECOVERABLE ? undone : error;
 }
 
 int grant_show_frame(struct grant_domain *gd, uint64_t frame, uint64_t gfn)

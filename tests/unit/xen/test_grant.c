@@ -682,6 +682,12 @@ Test(grant, table_is_shown_and_moved)
 	cr_assert_eq(grant_show_frame(&d->grants, 4, TABLE), -EEXIST);
 	cr_assert_eq(grant_show_frame(&d->grants, 4, 1), -EEXIST);
 	cr_assert_eq(grant_show_frame(&d->grants, 4, RAM + WINDOW), -EINVAL);
+	/* Regression: a frame that can't be moved was shown nowhere afterwards. */
+	cr_assert_eq(grant_show_frame(&d->grants, 0, TABLE), -EEXIST);
+	cr_assert_eq(grant_show_frame(&d->grants, 0, RAM + WINDOW), -EINVAL);
+	uvm_world_enter();
+	cr_assert_eq(soft_read(d->map, TABLE + 2, 0, &(uint8_t){0}, 1), 0);
+	uvm_world_leave();
 	cr_assert_eq(grant_frames_max(1), 64);
 	cr_assert_eq(grant_frames_max(2), 0);
 	cr_assert_eq(grant_frames_get(2, 0, 1, frames), -ESRCH);
