@@ -4,7 +4,7 @@
 # freestanding code for one CPU type, so VARIANT changes nothing here.  The library has the channel
 # library in it (hv/chan), as host programs have.
 
-GUESTS := counter checker editor hear pipe probe tell vchan
+GUESTS := checker counter editor fuzz hear pipe probe tell vchan victim
 
 GUEST_B := build/guest$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))
 GUEST_CPPFLAGS := -Iguest/lib -Ihv/abi -Ihv/chan -MMD -MP
@@ -30,6 +30,9 @@ $(GUEST_B)/%.o: guest/%.c
 
 # Only the transport sees more of the channel library than its header.
 $(GUEST_B)/lib/chan_guest.o $(GUEST_B)/probe/chan.o: GUEST_CPPFLAGS += -Ihv
+
+# These look beneath the library.
+$(call guest_objs,fuzz) $(call guest_objs,victim): GUEST_CPPFLAGS += -Iguest/lib
 
 $(GUEST_CHAN): $(GUEST_B)/%.o: hv/%.c
 	$(SAY) CC $@

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Lending and borrowing. */
+#include "fuzz.h"
+
+#include "../victim/tag.h"
+
+static void nothing_fill(void *arg)
+{
+	(void)arg;
+}
+
+static void lend_fill(void *arg)
+{
+	struct loan_lend *op = arg;
+	struct thing t;
+
+	op->gfn = one_in(4) ? any_gfn() : our_gfn();
+	if (one_in(8) && hoard_any(WINDOWS, &t))
+		op->gfn = t.a;
+	op->nr_pages = 1 + below(one_in(16) ? 5000 : 8);
+	op->domid = one_in(2) ? LOAN_DOMID_ANY : any_domid();
+	op->kind = (uint16_t)(1 + below(2));
+	op->tag = rnd() >> 24; /* none that promises something */
+}
+
+void loan_add(uint64_t id)
+{
+	struct loan_recall back;
+	struct thing lost;
+
+	if (hoard_add(LOANS, id, 0, &lost))
+		return;
+	back.id = lost.a;
+	(void)plain(LOMBARD_HYPERCALL_loan_op, LOANOP_recall, &back);
+}
+
+static void lend_done(const void *arg, int64_t ret)
+{
+	(void)ret;
+	loan_add(((const struct loan_lend *)arg)->id);
+}
+
+static uint64_t any_loan(void)
+{
+	struct thing t;
+
+	if (!one_in(8) && hoard_any(one_in(6) ? LOANS : OFFERS, &t))
+		return t.a;
+	return one_in(2) ? below(1000) : wild();
+}
+
+static void borrow_fill(void *arg)
+{
+	struct loan_borrow *op = arg;
+
+	op->id = any_loan();
+	op->gfn = one_in(12) ? any_gfn() : spot();
+	op->first = one_in(2) ? 0 : below(4);
+	op->nr_pages = 1 + below(one_in(8) ? 32 : 3);
+}
+
+static void give_back(uint64_t gfn)
+{
+	struct loan_return op = {.gfn = gfn};
+
+	(void)plain(LOMBARD_HYPERCALL_loan_op, LOANOP_return, &op);
+}
+
+static void borrow_done(const void *arg, int64_t ret)
+{
+	const struct loan_borrow *op = arg;
+	struct loan_query q = {.id = op->id};
+	struct thing lost;
+	uint64_t anon = 0;
+
+	(void)ret;
+	if (plain(LOMBARD_HYPERCALL_loan_op, LOANOP_query, &q) == 0 && q.kind == LOAN_TO_ANON)
+		anon = HOARD_BIT;
+	if (!hoard_add(WINDOWS, op->gfn, op->nr_pages | anon, &lost))
+		give_back(lost.a);
+}
+
+static void return_fill(void *arg)
+{
+	struct loan_return *op = arg;
+	struct thing t;
+
+	op->gfn = !one_in(4) && hoard_any(WINDOWS, &t) ? t.a : any_gfn();
+}
+
+static void return_done(const void *arg, int64_t ret)
+{
+	(void)ret;
+	hoard_drop(WINDOWS, ((const struct loan_return *)arg)->gfn);
+}
+
+static void recall_fill(void *arg)
+{
+	struct thing t;
+
+	((struct loan_recall *)arg)->id = !one_in(4) && hoard_any(LOANS, &t) ? t.a : any_loan();
+}
+
+static void recall_done(const void *arg, int64_t ret)
+{
+	(void)ret;
+	hoard_drop(LOANS, ((const struct loan_recall *)arg)->id);
+}
+
+static void query_fill(void *arg)
+{
+	((struct loan_query *)arg)->id = any_loan();
+}
+
+static void next_fill(void *arg)
+{
+	((struct loan_query *)arg)->id = one_in(2) ? any_loan() : 0;
+}
+
+/* Who lends may be called, and may have granted something. */
+static void next_done(const void *arg, int64_t ret)
+{
+	const struct loan_query *op = arg;
+
+	(void)ret;
+	hoard_drop(OFFERS, op->id);
+	hoard_drop(OTHERS, op->lender);
+	(void)hoard_add(OFFERS, op->id, op->lender, NULL);
+	(void)hoard_add(OTHERS, op->lender, 0, NULL);
+	if (!tag_p(op->tag))
+		return;
+	(void)hoard_add(CALLS, tag_port(op->tag), op->lender, NULL);
+	(void)hoard_add(GIVEN, tag_ref(op->tag), op->lender, NULL);
+}
+
+static void discard_fill(void *arg)
+{
+	struct loan_discard *op = arg;
+
+	/* The program itself is RAM, too. */
+	op->gfn = our_gfn();
+	op->nr_pages = 1 + below(3);
+	if (one_in(6))
+		op->gfn = field.info.ram_pages - below(2);
+	else if (one_in(6))
+		op->pad = (uint32_t)wild();
+	else if (one_in(6))
+		op->gfn = spot();
+}
+
+#define LOAN(name, kind, type, weight, results, fill, done)                                        \
+	{                                                                                          \
+		"loan." #name, LOMBARD_HYPERCALL_loan_op, kind, LOANOP_##name,                     \
+		    sizeof(struct loan_##type), weight, results, fill, done, NULL                  \
+	}
+
+const struct op ops_loan[] = {
+    LOAN(info, BOTH, info, 3, true, nothing_fill, NULL),
+    LOAN(lend, BOTH, lend, 50, true, lend_fill, lend_done),
+    LOAN(borrow, BOTH, borrow, 60, false, borrow_fill, borrow_done),
+    LOAN(return, BOTH, return, 50, false, return_fill, return_done),
+    LOAN(recall, BOTH, recall, 40, false, recall_fill, recall_done),
+    LOAN(query, BOTH, query, 10, true, query_fill, NULL),
+    LOAN(next, BOTH, query, 30, true, next_fill, next_done),
+    LOAN(discard, BOTH, discard, 20, false, discard_fill, NULL),
+};
+const unsigned nr_ops_loan = ARRAY_SIZE(ops_loan);

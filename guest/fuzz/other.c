@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* All other hypercalls, those that there are not included. */
+#include "fuzz.h"
+
+static void shared_info_fill(void *arg)
+{
+	struct xen_add_to_physmap *op = arg;
+
+	op->domid = one_in(6) ? any_domid() : DOMID_SELF;
+	op->space = XENMAPSPACE_shared_info;
+	op->idx = one_in(6) ? wild() : 0;
+	op->gpfn = one_in(4) ? spot() : public_gfn();
+}
+
+static void frame_fill(void *arg)
+{
+	struct xen_add_to_physmap *op = arg;
+
+	op->domid = one_in(6) ? any_domid() : DOMID_SELF;
+	op->space = XENMAPSPACE_grant_table;
+	op->idx = below(one_in(4) ? 70 : 3);
+	op->gpfn = one_in(4) ? any_gfn() : spot();
+}
+
+/* We have to see it: if it went elsewhere it comes back. */
+static void frame_done(const void *arg, int64_t ret)
+{
+	struct xen_add_to_physmap op = *(const struct xen_add_to_physmap *)arg;
+
+	(void)ret;
+	if (op.space != XENMAPSPACE_grant_table || op.idx >= FRAMES)
+		return;
+	while (!in_tables(op.gpfn)) {
+		op.gpfn = spot();
+		if (plain(__HYPERVISOR_memory_op, XENMEM_add_to_physmap, &op) != 0)
+			op.gpfn = 0;
+	}
+	field.frame[op.idx] = (struct grant_entry_v1 *)(op.gpfn * PAGE_SIZE);
+}
+
+static void space_fill(void *arg)
+{
+	frame_fill(arg);
+	((struct xen_add_to_physmap *)arg)->space = 2 + below(8);
+}
+
+static void get_param_fill(void *arg)
+{
+	struct xen_hvm_param *op = arg;
+
+	op->domid = one_in(6) ? any_domid() : DOMID_SELF;
+	op->index = below(HVM_NR_PARAMS + 2);
+}
+
+static void set_param_fill(void *arg)
+{
+	struct xen_hvm_param *op = arg;
+
+	get_param_fill(arg);
+	if (one_in(2))
+		op->index = one_in(2) ? HVM_PARAM_STORE_EVTCHN : HVM_PARAM_CONSOLE_EVTCHN;
+	op->value = one_in(2) ? any_port() : wild();
+}
+
+static int64_t version(void)
+{
+	static struct xen_feature_info info;
+	uint64_t to = one_in(8) ? bad_address() : (uint64_t)&info;
+	static char text[256];
+
+	info.submap_idx = below(3);
+	switch (below(4)) {
+	case 0:
+		return hypercall(__HYPERVISOR_xen_version, XENVER_version, to, 0, 0, 0);
+	case 1:
+		return hypercall(__HYPERVISOR_xen_version, XENVER_get_features, to, 0, 0, 0);
+	case 2:
+		to = one_in(8) ? bad_address() : (uint64_t)text;
+		return hypercall(__HYPERVISOR_xen_version, XENVER_extraversion, to, 0, 0, 0);
+	default:
+		return hypercall(__HYPERVISOR_xen_version, XENVER_pagesize, to, 0, 0, 0);
+	}
+}
+
+/* Endless ones from where nothing can be read only: what is there would all be printed. */
+static int64_t console_write(void)
+{
+	static const char noise[] = "fuzz: noise\n";
+
+	if (one_in(2))
+		return hypercall(
+		    __HYPERVISOR_console_io, CONSOLEIO_write, 1 + wild(), bad_address(), 0, 0);
+	if (!one_in(20))
+		return hypercall(__HYPERVISOR_console_io, CONSOLEIO_write, 0, wild(), 0, 0);
+	return hypercall(
+	    __HYPERVISOR_console_io, CONSOLEIO_write, sizeof(noise) - 1, (uint64_t)noise, 0, 0);
+}
+
+static int64_t console_read(void)
+{
+	static char buf[256];
+	uint64_t to = one_in(2) ? bad_address() : (uint64_t)buf;
+
+	return hypercall(__HYPERVISOR_console_io, CONSOLEIO_read, sizeof(buf), to, 0, 0);
+}
+
+static int64_t yield(void)
+{
+	return hypercall(__HYPERVISOR_sched_op, SCHEDOP_yield, wild(), wild(), 0, 0);
+}
+
+/*
+ * Never for long, and not for ever: then the structure would have to be ours, but for one that can't
+ * be read.
+ */
+static int64_t poll(void)
+{
+	static evtchn_port_t ports[160];
+	struct sched_poll op = {.nr_ports = below(8), .timeout = time_after(below(100000))};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++)
+		ports[i] = any_port();
+	if (one_in(8))
+		op.nr_ports = below(ARRAY_SIZE(ports));
+	if (one_in(16))
+		op.nr_ports = (uint32_t)wild();
+	set_xen_guest_handle(op.ports, ports);
+	if (one_in(8))
+		set_xen_guest_handle(op.ports, (evtchn_port_t *)bad_address());
+	return hypercall(__HYPERVISOR_sched_op, SCHEDOP_poll,
+	    one_in(8) ? bad_address() : (uint64_t)&op, 0, 0, 0);
+}
+
+static int64_t exit_status(void)
+{
+	return hypercall(LOMBARD_HYPERCALL_guest_op, GUESTOP_exit_status, below(300), 0, 0, 0);
+}
+
+static const uint8_t known[] = {__HYPERVISOR_memory_op, __HYPERVISOR_xen_version,
+    __HYPERVISOR_console_io, __HYPERVISOR_grant_table_op, __HYPERVISOR_sched_op,
+    __HYPERVISOR_event_channel_op, __HYPERVISOR_hvm_op, LOMBARD_HYPERCALL_chan_op,
+    LOMBARD_HYPERCALL_guest_op, LOMBARD_HYPERCALL_loan_op};
+
+static bool known_p(uint64_t nr)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(known); i++)
+		if (known[i] == nr)
+			return true;
+	return false;
+}
+
+static int64_t unknown_number(void)
+{
+	uint64_t nr = one_in(4) ? rnd() >> below(64) : below(64);
+
+	while (known_p(nr))
+		nr = below(64);
+	return hypercall(nr, wild(), wild(), wild(), wild(), wild());
+}
+
+static int64_t unknown_command(void)
+{
+	uint8_t nr = known[below(ARRAY_SIZE(known))];
+	uint64_t cmd = one_in(2) ? 64 + below(1000) : rnd() | 1ULL << 40;
+
+	return hypercall(nr, cmd, wild(), wild(), wild(), wild());
+}
+
+#define MEMORY(name, fill, done, kind, weight)                                                     \
+	{                                                                                          \
+		"memory." #name, __HYPERVISOR_memory_op, kind, XENMEM_add_to_physmap,              \
+		    sizeof(struct xen_add_to_physmap), weight, false, fill, done, NULL             \
+	}
+#define HVM(name, results, weight)                                                                 \
+	{                                                                                          \
+		"hvm." #name, __HYPERVISOR_hvm_op, BOTH, HVMOP_##name,                             \
+		    sizeof(struct xen_hvm_param), weight, results, name##_fill, NULL, NULL         \
+	}
+#define CALL(name, kind, call, weight)                                                             \
+	{                                                                                          \
+		name, 0, kind, 0, 0, weight, false, NULL, NULL, call                               \
+	}
+
+const struct op ops_other[] = {
+    MEMORY(shared_info, shared_info_fill, frame_done, BOTH, 8),
+    MEMORY(grant_table, frame_fill, frame_done, BOTH, 8),
+    MEMORY(other_space, space_fill, frame_done, FAILS, 2),
+    HVM(get_param, true, 4),
+    HVM(set_param, false, 4),
+    CALL("version", BOTH, version, 6),
+    CALL("console.write", BOTH, console_write, 3),
+    CALL("console.read", WORKS, console_read, 2),
+    CALL("sched.yield", WORKS, yield, 2),
+    CALL("sched.poll", BOTH, poll, 10),
+    CALL("guest.exit_status", BOTH, exit_status, 2),
+    CALL("unknown.number", FAILS, unknown_number, 20),
+    CALL("unknown.command", FAILS, unknown_command, 10),
+};
+const unsigned nr_ops_other = ARRAY_SIZE(ops_other);

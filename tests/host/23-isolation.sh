@@ -1,0 +1,311 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Guests that are out to do harm (guest/fuzz) beside guests and host programs that have to go on
+# (guest/victim): wild hypercalls, grants rewritten while they are mapped, storms of events, rings that
+# lie.
+#
+#	HOST_FUZZ	how many seconds for all of it (60)
+#	HOST_SEED	the seed, which is printed: the same choices again, as far as the others let them
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+seconds=${HOST_FUZZ:-$((60 / scale))}
+ring_seconds=$((seconds / 5))
+limit=$((120 + seconds))
+seed=$((10#${HOST_SEED:-$EPOCHSECONDS} % 1000000))
+fuzz=$guests/fuzz.elf
+victim=$guests/victim.elf
+
+# How much more memory of its own lombardd may have at the end than after two seconds, in KiB.
+# Sanitizers keep up to 256 MiB of what is freed.
+growth=16384
+[[ $host_build == */release ]] || growth=$((growth + 262144))
+
+# ---- attackers ----
+
+# announced FILE: the status that the guest said it would end with; nothing if it did not say.
+announced() {
+	local row last=
+	while read -r row; do
+		[[ $row != 'fuzz: last act: '* ]] || last=${row##* }
+	done <"$1"
+	printf '%s' "$last"
+}
+
+# hurt HOW NAME: what somebody does to a guest while it does its worst.
+hurt() {
+	case $1 in
+	pause)
+		lombard pause "$2" && pause 0.2 && lombard unpause "$2"
+		;;
+	dump) lombard dump -o /dev/null "$2" ;;
+	stop) lombard stop "$2" ;;
+	kill)
+		find_vmm "$(domid_of "$2")"
+		[ -z "$vmm_pid" ] || kill -KILL "$vmm_pid"
+		;;
+	esac
+}
+
+domid_of() {
+	local number name row
+	while read -r row; do
+		read -r number name _ <<<"$row"
+		[ "$name" != "$1" ] || printf '%s' "$number"
+	done < <(lombard list)
+}
+
+# life NAME SEED MS HOW: one attacker from its start to its end.  What is wrong goes to the file `wrong`.
+life() {
+	local name=$1 how=$4 status want pid
+	"$bin/lombard" run -n "$name" -m 16M "$fuzz" "seed=$2" "ms=$3" "${known[@]}" \
+		>"$lives/$name.out" 2>"$lives/$name.err" </dev/null &
+	pid=$!
+	if [ "$how" != nothing ]; then
+		pause "$((RANDOM % ($3 / 1000))).$((RANDOM % 10))"
+		hurt "$how" "$name" >>"$lives/$name.hurt" 2>&1
+	fi
+	wait "$pid"
+	status=$?
+	want=$(announced "$lives/$name.out")
+	say "$name: seed $2, $how: status $status: $(<"$lives/$name.err")"
+	case $how in
+	stop | kill) [ "$status" != 126 ] || return ;;
+	esac
+	if [ "$status" != "$want" ]; then
+		say "$name (seed $2) ended with status $status, not ${want:-of its own}: $(<"$lives/$name.err")"
+		tail -n 3 "$lives/$name.out"
+	elif [ "$status" = 125 ] && [ ! -s "$lives/$name.err" ]; then
+		say "$name (seed $2) was stopped without a word"
+	fi >>"$lives/wrong"
+}
+
+# attacker NUMBER SECONDS: one life after the other.
+attacker() {
+	local n=0 ms ends=$(($(now_ms) + $2 * 1000)) how
+	local -a ways=(nothing nothing nothing pause dump stop kill)
+	RANDOM=$(((seed + $1) % 32768))
+	while :; do
+		ms=$((2000 + RANDOM % 6000))
+		[ "$ms" -lt $((ends - $(now_ms))) ] || ms=$((ends - $(now_ms)))
+		[ "$ms" -ge 1000 ] || break
+		how=${ways[RANDOM % ${#ways[@]}]}
+		life "fuzz$1.$n" "$((seed * 100 + $1 * 50 + n))" "$ms" "$how"
+		n=$((n + 1))
+	done
+}
+
+# attack SECONDS: two attackers at once.
+attack() {
+	local n pids=()
+	for n in 0 1; do
+		attacker "$n" "$1" >"$lives/attacker$n" 2>&1 &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	cat "$lives"/attacker*
+	[ ! -s "$lives/wrong" ] || fail "$(<"$lives/wrong")"
+}
+
+# ---- what they have done ----
+
+declare -A good=() bad=() kind=() results=()
+
+# One line: OPERATION KIND ok=N e22=N s1=N ...
+add_counts() {
+	local name=$1 count
+	kind[$name]=$2
+	shift 2
+	for count in "$@"; do
+		results[$name.${count%%=*}]=$((${results[$name.${count%%=*}]:-0} + ${count#*=}))
+		if [[ $count == ok=* ]]; then
+			good[$name]=$((${good[$name]:-0} + ${count#*=}))
+		else
+			bad[$name]=$((${bad[$name]:-0} + ${count#*=}))
+		fi
+	done
+}
+
+add_all_counts() {
+	local file row
+	for file in "$lives"/*.out; do
+		while read -r row; do
+			# shellcheck disable=SC2086
+			[[ $row != 'fuzz: count '* ]] || add_counts ${row#fuzz: count }
+		done <"$file"
+	done
+}
+
+# reached: every operation has been refused, and done, as it should be.
+reached() {
+	local name key row total=0 missing=()
+	add_all_counts
+	for name in "${!kind[@]}"; do
+		row="$name:"
+		for key in "${!results[@]}"; do
+			[[ $key != "$name".@(ok|[es]+([0-9])) ]] || row+=" ${key##*.}=${results[$key]}"
+		done
+		say "$row"
+		total=$((total + ${good[$name]:-0} + ${bad[$name]:-0}))
+		[ "${kind[$name]}" = fails ] || [ "${good[$name]:-0}" -gt 0 ] || missing+=("$name: never done")
+		[ "${kind[$name]}" = works ] || [ "${bad[$name]:-0}" -gt 0 ] || missing+=("$name: never refused")
+	done
+	say "$total calls of ${#kind[@]} operations"
+	[ "${#kind[@]}" -gt 40 ] || fail "only ${#kind[@]} operations were tried"
+	# In a short time not all of them can be.
+	[ "$seconds" -lt 30 ] || [ "${#missing[@]}" = 0 ] || fail "${missing[*]}"
+}
+
+# ---- those that have to go on ----
+
+# start_victims SECONDS
+start_victims() {
+	local ms=$(($1 * 1000)) next
+	launch number hello
+	await_end number 0
+	next=$((domid + 1))
+	start_victim first pair "with=$((next + 1))" first=1 "ms=$ms"
+	equal "the first one's number" "$domid" "$next"
+	start_victim second pair "with=$next" first=0 "ms=$ms"
+	start_victim open open "ms=$ms"
+	await "${console_of[first]}" "victim: pair rounds=*"
+	known=("a=$next" "b=$((next + 1))" "c=$((next + 2))")
+}
+
+declare -A console_of=()
+
+start_victim() {
+	local name=$1
+	shift
+	expect 0 lombard run -d -n "$name" -m 16M "$victim" "$@"
+	read -r domid _ console <<<"$out"
+	console_of[$name]=$console
+}
+
+# last_numbers NAME: line is the last one with numbers that it has printed.
+last_numbers() {
+	local row
+	line=
+	while read -r row; do
+		[[ $row != *=* ]] || line=$row
+	done <"${console_of[$1]}"
+}
+
+# ended_well NAME KEY LEAST
+ended_well() {
+	local count
+	await_end "$1" 0
+	await "${console_of[$1]}" "victim: all was well"
+	last_numbers "$1"
+	say "$1: $line"
+	count=$(field "$2")
+	[ "$count" -ge "$3" ] || fail "$1 came to $2=$count only"
+}
+
+# host_goes_on SECONDS: lends a file, looks at pictures of a victim, and says how often.
+host_goes_on() {
+	local end=$((SECONDS + $1)) n=0 id
+	head -c 300000 /dev/urandom >"$lives/file"
+	while [ "$SECONDS" -lt "$end" ]; do
+		id=$(lombard lend --file "$lives/file" --to any --tag "$n") || break
+		lombard dump --hold 1 -o "$lives/picture" first || break
+		lombard dump --loan "$id" -o "$lives/seen" || break
+		cmp -n 300000 "$lives/file" "$lives/seen" || break
+		lombard return "$id" || break
+		lombard stats --audit >"$lives/stats" 2>&1 || break
+		n=$((n + 1))
+	done
+	[ "$SECONDS" -ge "$end" ] || say "the host can't go on after $n rounds: $(<"$lives/stats")"
+	say "rounds=$n"
+}
+
+# anonymous: KiB of lombardd's own memory.
+anonymous() {
+	local key value
+	while read -r key value _; do
+		[ "$key" != RssAnon: ] || printf '%d' "$value"
+	done <"/proc/$cell_pid/status"
+}
+
+# own_fds: but for those of guests that are remembered.
+own_fds() {
+	take_stats
+	printf '%d' $(($(fds "$cell_pid") - ${stat[cell.ended]}))
+}
+
+test_attack() {
+	local lives=$work/lives known=() length=$((seconds - ring_seconds)) host_pid fds_before before
+	mkdir "$lives"
+	say "seed $seed, $seconds s (HOST_SEED=$seed HOST_FUZZ=$seconds)"
+	fds_before=$(own_fds)
+	start_victims "$((length + 1))"
+	attack 2
+	before=$(anonymous)
+	host_goes_on "$((length - 2))" >"$lives/host" 2>&1 &
+	host_pid=$!
+	attack "$((length - 2))"
+	answers || fail "lombardd does not answer"
+	wait "$host_pid"
+	line=$(tail -n 1 "$lives/host")
+	[[ $(<"$lives/host") != *"can't go on"* ]] || fail "$(<"$lives/host")"
+	[ "$(field rounds)" -gt 0 ] || fail "the host did nothing"
+	ended_well first rounds "$length"
+	ended_well second rounds "$length"
+	ended_well open loans 10
+	reached
+	closed
+	equal "descriptors" "$(own_fds)" "$fds_before"
+	say "lombardd: $before KiB, then $(anonymous)"
+	[ $(($(anonymous) - before)) -lt "$growth" ] || fail "lombardd has grown from $before to $(anonymous) KiB"
+}
+
+# ---- rings ----
+
+# A cell of this test's own with Debian's xenstored; the guests' rings lie to it.
+store_cell() {
+	local dirs=(/usr/lib/xen-[0-9]*/bin)
+	[ -d "${dirs[0]}" ] || skip "Xen's tools are not here (xen-utils-4.17)"
+	command -v xenstore-read >/dev/null || skip "xenstore-utils is not here"
+	mkdir -p "$work/$test_name"
+	export LOMBARD_SOCKET=$work/$test_name/cell.sock LOMBARD_TEST=$work/$test_name
+	cell_log=$LOMBARD_SOCKET.log
+	expect 0 lombard start --xenstore
+	cell_pid=${out##* }
+}
+
+store_end() {
+	closed
+	expect 0 lombard shutdown
+	until_true 10 gone "$cell_pid" || fail "the cell does not end: $(<"$cell_log")"
+	cp "$cell_log" "$host_logs/$test_name.cell"
+	[ -z "$(complaints)" ] || fail "$(complaints)"
+}
+
+# An honest guest and the host use the store meanwhile, for so many seconds.
+store_goes_on() {
+	local end=$((SECONDS + $1)) n=0
+	while [ "$SECONDS" -lt "$end" ]; do
+		n=$((n + 1))
+		expect 0 lombard xen xenstore-write tool/isolation "$n"
+		expect 0 lombard xen xenstore-read tool/isolation
+		equal "what stands in the store" "$out" "$n"
+		run_probe 0 store-nodes
+		run_probe 0 store-transactions
+	done
+	say "$n rounds beside them"
+}
+
+test_rings() {
+	local lives=$work/rings known=() pid
+	mkdir "$lives"
+	store_cell
+	say "seed $seed, $ring_seconds s"
+	attack "$ring_seconds" &
+	pid=$!
+	store_goes_on "$((ring_seconds - 1))"
+	wait "$pid" || exit 1
+	says 'rings: store yes, console yes' "$(<"$lives/fuzz0.0.out")"
+	store_end
+}
+
+host_tests attack rings
