@@ -11,7 +11,9 @@
  * It does not do what would end it, until its time is over: then it says how it is going to end, and
  * ends that way.  Others that fuzz, and victims, are found by their loans (victim/tag.h).
  *
- * Arguments: seed=N ms=N [a=DOMID b=DOMID c=DOMID: guests to try]
+ * With a second vCPU, that one makes hypercalls at the same time, and writes to what is read for the first.
+ *
+ * Arguments: seed=N ms=N [a=DOMID b=DOMID c=DOMID: guests to try] [vcpus=2: use a second vCPU]
  * The same seed makes the same choices as long as others do the same.
  *
  * Every second it prints what it has counted: for each operation how often it was done, how often
@@ -100,9 +102,11 @@ static void work(uint64_t until)
 		if (now < print)
 			continue;
 		op_print();
+		second_print();
 		print = now + SECOND;
 	}
 	op_print();
+	second_print();
 }
 
 int main(int argc, char **argv)
@@ -117,6 +121,8 @@ int main(int argc, char **argv)
 	know(argc, argv, "a");
 	know(argc, argv, "b");
 	know(argc, argv, "c");
+	if (arg_u64(argc, argv, "vcpus", 1) > 1)
+		second_begin(seed);
 	work(until);
 	last_act();
 }

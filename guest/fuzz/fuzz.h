@@ -160,6 +160,16 @@ int64_t plain(uint8_t nr, unsigned cmd, void *arg);
 /* What a grant's status is among results: no errno is as large. */
 #define STATUS(s) (-1000 + (s))
 
+/*
+ * ---- a second vCPU ----
+ *
+ * second_begin: let it run from now on.  second_p: it does: then the first must not take away what it
+ * uses.  second_print: what it has done since the last time.
+ */
+extern bool second_p;
+void second_begin(uint64_t seed);
+void second_print(void);
+
 /* ---- what else a guest can do ---- */
 
 /*

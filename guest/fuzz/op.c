@@ -5,6 +5,7 @@
 #include "fuzz.h"
 
 #define MAX_ERRNO 128u
+#define LAST_STATUS (-15)
 #define NR_RESULTS 144u /* 0: done; errnos; then the statuses of grants */
 
 static const struct op *ops[MAX_OPS];
@@ -39,7 +40,7 @@ static unsigned result_of(int64_t ret)
 		return 0;
 	if (ret > -(int64_t)MAX_ERRNO)
 		return (unsigned)-ret;
-	if (ret <= STATUS(-1) && ret > STATUS(-(int)(NR_RESULTS - MAX_ERRNO)))
+	if (ret <= STATUS(-1) && ret >= STATUS(LAST_STATUS))
 		return MAX_ERRNO + (unsigned)(STATUS(0) - ret);
 	die("fuzz: a hypercall's result is %lld", (long long)ret);
 }
@@ -101,7 +102,8 @@ static void prepare(const struct op *op, void *arg, unsigned n)
 	memset(arg, 0, (size_t)op->size * n);
 	for (unsigned i = 0; i < n; i++) {
 		op->fill((uint8_t *)arg + (size_t)i * op->size);
-		if (one_in(6))
+		/* The frames of our table must stay where the second vCPU sees them. */
+		if (one_in(6) && !(second_p && op->nr == __HYPERVISOR_memory_op))
 			spoil((uint8_t *)arg + (size_t)i * op->size, op->size);
 	}
 }
@@ -127,7 +129,8 @@ static uint8_t *place(size_t size, bool known, bool *readable)
 		return (uint8_t *)bad_address();
 	case 16:
 	case 17:
-		return field.public + below(PAGE_SIZE * (PUBLIC_PAGES - 1));
+		return field.public +
+		       below((uint32_t)PAGE_SIZE * (one_in(2) ? 1 : PUBLIC_PAGES - 1));
 	case 18:
 		return (uint8_t *)field.frame[below(FRAMES)] + below((uint32_t)(PAGE_SIZE - size));
 	case 19:
@@ -207,6 +210,9 @@ static void do_grants(unsigned i)
 	for (; n > 0 && readable; n--, arg += op->size) {
 		int16_t status = status_of(op->cmd, arg);
 
+		/* Somebody else wrote there. */
+		if (status > GNTST_okay || status < LAST_STATUS)
+			continue;
 		count(i, status == GNTST_okay ? 0 : STATUS(status));
 		if (status == GNTST_okay && op->done != NULL)
 			op->done(arg, 0);

@@ -18,7 +18,7 @@ static void frame_fill(void *arg)
 
 	op->domid = one_in(6) ? any_domid() : DOMID_SELF;
 	op->space = XENMAPSPACE_grant_table;
-	op->idx = below(one_in(4) ? 70 : 3);
+	op->idx = below(one_in(4) ? 70 : 3) + (second_p ? FRAMES : 0);
 	op->gpfn = one_in(4) ? any_gfn() : spot();
 }
 
@@ -136,10 +136,82 @@ static int64_t exit_status(void)
 	return hypercall(LOMBARD_HYPERCALL_guest_op, GUESTOP_exit_status, below(300), 0, 0, 0);
 }
 
+static uint64_t writable(void)
+{
+	return one_in(8) ? bad_address()
+			 : (uint64_t)field.public + below((uint32_t)PAGE_SIZE * (PUBLIC_PAGES - 1));
+}
+
+static uint64_t any_vcpu(void)
+{
+	return one_in(6) ? wild() : below(2);
+}
+
+/* A structure at most; where the hypervisor writes, others may, too. */
+static int64_t vcpu(unsigned cmd, const void *arg)
+{
+	return hypercall(
+	    __HYPERVISOR_vcpu_op, cmd, any_vcpu(), one_in(8) ? bad_address() : (uint64_t)arg, 0, 0);
+}
+
+static int64_t vcpu_timer(void)
+{
+	struct vcpu_set_singleshot_timer op = {
+	    .timeout_abs_ns = one_in(4) ? wild() : time_after(below(1000000)),
+	    .flags = one_in(4) ? VCPU_SSHOTTMR_future : 0};
+
+	return one_in(4) ? vcpu(VCPUOP_stop_singleshot_timer, &op)
+			 : vcpu(VCPUOP_set_singleshot_timer, &op);
+}
+
+static int64_t vcpu_info(void)
+{
+	struct vcpu_register_vcpu_info op = {.mfn = one_in(4) ? any_gfn() : public_gfn(),
+	    .offset = one_in(4) ? (uint32_t)wild() : below(63) * 64};
+
+	return vcpu(VCPUOP_register_vcpu_info, &op);
+}
+
+static int64_t vcpu_area(void)
+{
+	uint64_t address = writable();
+
+	return one_in(2) ? vcpu(VCPUOP_register_runstate_memory_area, &address)
+			 : vcpu(VCPUOP_register_vcpu_time_memory_area, &address);
+}
+
+static int64_t vcpu_state(void)
+{
+	return one_in(2) ? vcpu(VCPUOP_get_runstate_info, (const void *)writable())
+			 : vcpu(VCPUOP_is_up, NULL);
+}
+
+static int64_t set_timer(void)
+{
+	return hypercall(
+	    __HYPERVISOR_set_timer_op, one_in(2) ? wild() : time_after(below(1000000)), 0, 0, 0, 0);
+}
+
+static int64_t assist(void)
+{
+	return hypercall(__HYPERVISOR_vm_assist, below(3),
+	    one_in(2) ? VMASST_TYPE_runstate_update_flag : below(8), 0, 0, 0);
+}
+
+static int64_t upcall_vector(void)
+{
+	struct xen_hvm_evtchn_upcall_vector op = {
+	    .vcpu = (uint32_t)any_vcpu(), .vector = (uint8_t)below(256)};
+
+	return hypercall(__HYPERVISOR_hvm_op, HVMOP_set_evtchn_upcall_vector,
+	    one_in(8) ? bad_address() : (uint64_t)&op, 0, 0, 0);
+}
+
 static const uint8_t known[] = {__HYPERVISOR_memory_op, __HYPERVISOR_xen_version,
     __HYPERVISOR_console_io, __HYPERVISOR_grant_table_op, __HYPERVISOR_sched_op,
     __HYPERVISOR_event_channel_op, __HYPERVISOR_hvm_op, LOMBARD_HYPERCALL_chan_op,
-    LOMBARD_HYPERCALL_guest_op, LOMBARD_HYPERCALL_loan_op};
+    LOMBARD_HYPERCALL_guest_op, LOMBARD_HYPERCALL_loan_op, __HYPERVISOR_vcpu_op,
+    __HYPERVISOR_set_timer_op, __HYPERVISOR_vm_assist};
 
 static bool known_p(uint64_t nr)
 {
@@ -193,6 +265,13 @@ const struct op ops_other[] = {
     CALL("sched.yield", WORKS, yield, 2),
     CALL("sched.poll", BOTH, poll, 10),
     CALL("guest.exit_status", BOTH, exit_status, 2),
+    CALL("vcpu.timer", BOTH, vcpu_timer, 8),
+    CALL("vcpu.info", BOTH, vcpu_info, 4),
+    CALL("vcpu.area", BOTH, vcpu_area, 4),
+    CALL("vcpu.state", BOTH, vcpu_state, 4),
+    CALL("set_timer", BOTH, set_timer, 4),
+    CALL("vm_assist", BOTH, assist, 4),
+    CALL("hvm.upcall_vector", BOTH, upcall_vector, 4),
     CALL("unknown.number", FAILS, unknown_number, 20),
     CALL("unknown.command", FAILS, unknown_command, 10),
 };

@@ -55,10 +55,10 @@ domid_of() {
 	done < <(lombard list)
 }
 
-# life NAME SEED MS HOW: one attacker from its start to its end.  What is wrong goes to the file `wrong`.
+# life NAME SEED MS HOW VCPUS: one attacker from its start to its end.  What is wrong goes to the file `wrong`.
 life() {
 	local name=$1 how=$4 status want pid
-	"$bin/lombard" run -n "$name" -m 16M "$fuzz" "seed=$2" "ms=$3" "${known[@]}" \
+	"$bin/lombard" run -n "$name" -m 16M -c "$5" "$fuzz" "seed=$2" "ms=$3" "vcpus=$5" "${known[@]}" \
 		>"$lives/$name.out" 2>"$lives/$name.err" </dev/null &
 	pid=$!
 	if [ "$how" != nothing ]; then
@@ -90,12 +90,12 @@ attacker() {
 		[ "$ms" -lt $((ends - $(now_ms))) ] || ms=$((ends - $(now_ms)))
 		[ "$ms" -ge 1000 ] || break
 		how=${ways[RANDOM % ${#ways[@]}]}
-		life "fuzz$1.$n" "$((seed * 100 + $1 * 50 + n))" "$ms" "$how"
+		life "fuzz$1.$n" "$((seed * 100 + $1 * 50 + n))" "$ms" "$how" $(($1 + 1))
 		n=$((n + 1))
 	done
 }
 
-# attack SECONDS: two attackers at once.
+# attack SECONDS: two attackers at once, the second one with two vCPUs.
 attack() {
 	local n pids=()
 	for n in 0 1; do
@@ -152,8 +152,8 @@ reached() {
 	done
 	say "$total calls of ${#kind[@]} operations"
 	[ "${#kind[@]}" -gt 40 ] || fail "only ${#kind[@]} operations were tried"
-	# In a short time not all of them can be.
-	[ "$seconds" -lt 30 ] || [ "${#missing[@]}" = 0 ] || fail "${missing[*]}"
+	# In a short time, or on a slow machine, not all of them can be.
+	[ "$seconds" -lt 30 ] || [ "$scale" -gt 1 ] || [ "${#missing[@]}" = 0 ] || fail "${missing[*]}"
 }
 
 # ---- those that have to go on ----
@@ -305,6 +305,7 @@ test_rings() {
 	store_goes_on "$((ring_seconds - 1))"
 	wait "$pid" || exit 1
 	says 'rings: store yes, console yes' "$(<"$lives/fuzz0.0.out")"
+	says 'the second vCPU runs' "$(<"$lives/fuzz1.0.out")"
 	store_end
 }
 
