@@ -24,6 +24,7 @@ static const struct {
     {tests_share, &nr_tests_share},
     {tests_xenstore, &nr_tests_xenstore},
     {tests_smp, &nr_tests_smp},
+    {tests_upcall, &nr_tests_upcall},
 };
 
 static const char *running = "?";

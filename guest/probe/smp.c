@@ -3,11 +3,10 @@
  * Several processors, with local APICs: `probe smp vcpus=N [end=WHAT]`.  Small guests need neither; this
  * is what other systems need.
  */
-#include "probe.h"
+#include "smp.h"
 
 #include "../lib/start.h"
 
-#define MAX_VCPUS 16
 #define VECTOR 0x40
 #define START_PAGE 0x8000UL
 #define BREAKPOINT 3
@@ -28,10 +27,10 @@ void smp_call(void), smp_triple(void), smp_poweroff(void), smp_spin(void);
 struct gate smp_idt[256] __attribute__((aligned(16)));
 uint64_t smp_stack;
 void (*volatile smp_work)(void);
-volatile uint64_t smp_interrupts[MAX_VCPUS];
+volatile uint64_t smp_interrupts[SMP_MAX_VCPUS];
 volatile uint32_t smp_apic, smp_vcpu, smp_running, smp_done, smp_wrong, smp_domid;
 
-static char stacks[MAX_VCPUS][4096] __attribute__((aligned(16)));
+static char stacks[SMP_MAX_VCPUS][4096] __attribute__((aligned(16)));
 
 static struct gate gate_to(const char *code, unsigned int type)
 {
@@ -92,6 +91,12 @@ static void start_others(uint32_t vcpus)
 	}
 }
 
+void smp_begin(uint32_t vcpus)
+{
+	install();
+	start_others(vcpus);
+}
+
 static void tell_others(uint32_t vcpus, void (*work)(void))
 {
 	smp_work = work;
@@ -138,10 +143,9 @@ static void smp(int argc, char **argv)
 	uint32_t vcpus = (uint32_t)arg_u64(argc, argv, "vcpus", 2);
 	const char *end = arg_find(argc, argv, "end");
 
-	if (vcpus == 0 || vcpus > MAX_VCPUS)
+	if (vcpus == 0 || vcpus > SMP_MAX_VCPUS)
 		fail(98, "vcpus=%u", vcpus);
-	install();
-	start_others(vcpus);
+	smp_begin(vcpus);
 	interrupts(vcpus);
 	hypercalls(vcpus);
 	printf("probe: %u processors run\n", vcpus);

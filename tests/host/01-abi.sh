@@ -104,6 +104,12 @@ test_unknown_calls_are_counted() {
 	grep -Eq '^counted +12 +18 +99$' "$work/stats.txt" || fail "$(<"$work/stats.txt")"
 }
 
+# Events, timers and clocks of those that take interrupts.
+test_upcalls() {
+	expect 0 lombard run -m 8M --vcpus 2 "$probe" upcall
+	says 'probe: upcall: ok' "$out"
+}
+
 test_across_pages() { passes across-pages; }
 test_bad_lend() { passes bad-lend; }
 test_bad_discard() { passes bad-discard; }
@@ -299,7 +305,7 @@ test_failed_launch_leaves_no_console() {
 host_tests hello list unknown_test no_arguments exit_status \
 	shutdown_poweroff shutdown_reboot shutdown_crash shutdown_impossible shutdown_unknown \
 	crash_undefined crash_protection crash_null crash_high crash_stack \
-	triple_fault crash_is_told wild_pointers wild_ports unknown_calls across_pages bad_lend \
+	triple_fault crash_is_told wild_pointers wild_ports unknown_calls unknown_calls_are_counted upcalls across_pages bad_lend \
 	bad_discard discard bad_id event_loopback poll_timeout memory lend_again lend_store sleep \
 	privileges idle_guest_uses_no_processor bench_lend memory_sizes window_sizes stop stopped_by_another interrupted console_input_ends \
 	console_reader_gone console_file_is_limited failed_launch_leaves_no_console cell_starts_by_itself json start_json \
