@@ -40,7 +40,7 @@ static uint64_t straddling(void)
 	struct loan_info info;
 
 	expect(97, "loan_info", loan_info(&info), 0);
-	return info.ram_pages * PAGE_SIZE - 2;
+	return ram_end(&info) * PAGE_SIZE - 2;
 }
 
 static void expect_fault(int n, const struct call *call, uint64_t pointer)
@@ -58,7 +58,7 @@ static void wild_pointers(int argc, char **argv)
 	    0,			    /* page 0 is not mapped */
 	    0x100000 - 2,	    /* into the guard page below the stack */
 	    0x100000,		    /* the guard page */
-	    0xd0000000,		    /* neither RAM nor window */
+	    0xe8000000,		    /* neither RAM nor window */
 	    straddling(),	    /* from RAM into nothing */
 	    0x00007ffffffffff0,	    /* the end of the lower half */
 	    0x8000000000000000,	    /* not canonical */

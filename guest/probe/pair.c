@@ -34,6 +34,24 @@ static void read_and_write(volatile uint64_t *p, uint32_t pages)
 }
 
 /*
+ * Pages to lend.  With high=1 they lie above 4 GiB: all that is free below is taken first, untouched, so
+ * that it costs no memory.
+ */
+static void *alloc(int argc, char **argv, uint32_t pages)
+{
+	char *p;
+
+	for (size_t run = 1U << 20; run > 0 && arg_u64(argc, argv, "high", 0) != 0; run /= 2) {
+		do
+			p = page_alloc_untouched(run);
+		while (p != NULL && (uint64_t)p < LOMBARD_HIGH_GFN * PAGE_SIZE);
+		if (p != NULL)
+			page_free(p, run);
+	}
+	return page_alloc(pages);
+}
+
+/*
  * Lend pages=N with a pattern and tag=N to=DOMID (else anyone); then wait, or with write=1 write
  * into all of them over and over, for seconds=S (0: for ever); then recall.  With pause=S wait
  * before the first write, and let each page's first write come right behind a read.
@@ -46,7 +64,7 @@ static void lend_wait(int argc, char **argv)
 	bool writing = arg_u64(argc, argv, "write", 0) != 0;
 	uint64_t deadline = deadline_of(argc, argv), id, rounds = 0;
 	uint64_t pause = arg_u64(argc, argv, "pause", 0);
-	uint64_t *p = page_alloc(pages);
+	uint64_t *p = alloc(argc, argv, pages);
 
 	if (p == NULL)
 		fail(1, "no memory for %u pages", pages);
@@ -77,7 +95,7 @@ static void lend_wait(int argc, char **argv)
 static void lend_discard(int argc, char **argv)
 {
 	uint32_t pages = (uint32_t)arg_u64(argc, argv, "pages", 16);
-	uint64_t *p = page_alloc(pages), patience = time_after(PATIENCE), id;
+	uint64_t *p = alloc(argc, argv, pages), patience = time_after(PATIENCE), id;
 	struct loan_query loan = {0};
 
 	if (p == NULL)

@@ -24,6 +24,14 @@ extern const size_t nr_tests_basic, nr_tests_abi, nr_tests_loan, nr_tests_store,
 /* fail: report check number n (1..99) of the running test and exit with that status. */
 void fail(int n, const char *fmt, ...) __attribute__((noreturn, format(printf, 2, 3)));
 
+/* ram_end: the gfn behind our RAM. */
+static inline uint64_t ram_end(const struct loan_info *me)
+{
+	return me->ram_pages <= LOMBARD_LOW_PAGES
+		   ? me->ram_pages
+		   : LOMBARD_HIGH_GFN + me->ram_pages - LOMBARD_LOW_PAGES;
+}
+
 /* expect: a call's result has to be this one. */
 void expect(int n, const char *what, int64_t got, int64_t want);
 

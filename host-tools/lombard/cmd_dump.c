@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "client.h"
+#include "lombard/loan.h"
 #include "picture.h"
 #include "sink.h"
 #include "units.h"
@@ -35,7 +36,7 @@ struct reading {
 
 static const struct argp_option options[] = {
     {"gfn", 'g', "GFN", 0, "First guest page (0)", 0},
-    {"pages", 'p', "N", 0, "How many pages (to the end of the guest's memory)", 0},
+    {"pages", 'p', "N", 0, "How many pages (to the end of the guest's memory there)", 0},
     {"loan", 'l', "ID", 0, "Read this loan, made to the host or to anyone", 0},
     {"output", 'o', "FILE", 0, "Write to FILE, zero pages as holes; - is stdout", 0},
     {"hold", 'H', "SECONDS", 0, "Keep the picture, read it again then, and compare", 0},
@@ -181,7 +182,26 @@ static bool named_p(const json_t *entry, const char *guest)
 	return named;
 }
 
-/* How many pages lie from the first one to the end of the guest's memory. */
+/* How many pages of this much memory lie from gfn on in one piece; 0: there is none at gfn. */
+static uint64_t pages_from(uint64_t gfn, uint64_t memory)
+{
+	uint64_t low = memory < LOMBARD_LOW_PAGES ? memory : LOMBARD_LOW_PAGES;
+
+	if (gfn < low)
+		return low - gfn;
+	if (gfn < LOMBARD_HIGH_GFN || gfn - LOMBARD_HIGH_GFN >= memory - low)
+		return 0;
+	return memory - low - (gfn - LOMBARD_HIGH_GFN);
+}
+
+static void say_more(const struct dump_options *o, uint64_t memory)
+{
+	if (o->gfn < LOMBARD_LOW_PAGES && memory > LOMBARD_LOW_PAGES)
+		fprintf(stderr, "lombard: %s has %llu pages more, from --gfn %u on\n", o->guest,
+		    (unsigned long long)(memory - LOMBARD_LOW_PAGES), LOMBARD_HIGH_GFN);
+}
+
+/* How many pages lie from the first one to the end of the guest's memory there. */
 static int find_pages(struct client *c, const struct dump_options *o, uint64_t *pages)
 {
 	static const char what[] = "find the guest";
@@ -205,12 +225,15 @@ static int find_pages(struct client *c, const struct dump_options *o, uint64_t *
 		cli_error(
 		    "cannot dump %s: there is no such guest; `lombard list` shows them", o->guest);
 		err = -ESRCH;
-	} else if (o->gfn >= (uint64_t)memory / CLI_PAGE_SIZE) {
+	}
+	*pages = pages_from(o->gfn, (uint64_t)memory / CLI_PAGE_SIZE);
+	if (!err && *pages == 0) {
 		cli_error("cannot dump %s: its memory has %lld pages, --gfn must be below that",
 		    o->guest, (long long)memory / CLI_PAGE_SIZE);
 		err = -ERANGE;
+	} else if (!err) {
+		say_more(o, (uint64_t)memory / CLI_PAGE_SIZE);
 	}
-	*pages = (uint64_t)memory / CLI_PAGE_SIZE - o->gfn;
 out_answer:
 	json_decref(answer);
 	return err;

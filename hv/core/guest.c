@@ -395,18 +395,35 @@ struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 	return g;
 }
 
+/* => it is no host program; inside the world */
+static int enter_own(struct guest *g)
+{
+	int error = uvm_map_enter_ram(g->g_map, 0, guest_low_pages(g));
+
+	if (error == 0 && guest_high_pages(g) > 0)
+		error = uvm_map_enter_ram(g->g_map, GUEST_HIGH_GFN, guest_high_pages(g));
+	if (error == 0)
+		error = uvm_map_enter_ram(g->g_map, GUEST_SPECIAL_GFN, GUEST_SPECIAL_PAGES);
+	return error;
+}
+
 /*
  * Its memory, as the core sees it: RAM first, then the windows, then the special area, in one store.
  * A host program has nothing of its own, but a map has a store: one page stands for it.
  */
 static int make_memory(struct guest *g, struct failure *f)
 {
-	const struct uvm_maprange ranges[3] = {
-	    {.mr_gfn = GUEST_WINDOW_GFN, .mr_npages = g->g_window_pages, .mr_home = g->g_ram_pages},
-	    {.mr_gfn = 0, .mr_npages = g->g_ram_pages, .mr_home = 0},
+	const struct uvm_maprange ranges[4] = {
+	    {.mr_gfn = guest_window_gfn(g),
+		.mr_npages = g->g_window_pages,
+		.mr_home = g->g_ram_pages},
+	    {.mr_gfn = 0, .mr_npages = guest_low_pages(g), .mr_home = 0},
 	    {.mr_gfn = GUEST_SPECIAL_GFN,
 		.mr_npages = GUEST_SPECIAL_PAGES,
 		.mr_home = g->g_ram_pages + g->g_window_pages},
+	    {.mr_gfn = GUEST_HIGH_GFN,
+		.mr_npages = guest_high_pages(g),
+		.mr_home = guest_low_pages(g)},
 	};
 	uint64_t pages = g->g_program ? 1
 				      : g->g_ram_pages + g->g_window_pages + GUEST_SPECIAL_PAGES;
@@ -420,11 +437,9 @@ static int make_memory(struct guest *g, struct failure *f)
 	remote_pmap_init(&g->g_pmap, &ms->ms_store, g->g_pmap_sock);
 	uvm_world_enter();
 	g->g_map = uvm_map_create(
-	    &g->g_pmap.rp_pmap, &ms->ms_store, g->g_domid, ranges, g->g_program ? 1 : 3);
+	    &g->g_pmap.rp_pmap, &ms->ms_store, g->g_domid, ranges, g->g_program ? 1 : 4);
 	if (g->g_map != NULL && !g->g_program)
-		error = uvm_map_enter_ram(g->g_map, 0, g->g_ram_pages);
-	if (g->g_map != NULL && !g->g_program && error == 0)
-		error = uvm_map_enter_ram(g->g_map, GUEST_SPECIAL_GFN, GUEST_SPECIAL_PAGES);
+		error = enter_own(g);
 	/* The map holds the store from now on. */
 	uvm_store_rele(&ms->ms_store);
 	if (g->g_map != NULL && error != 0) {

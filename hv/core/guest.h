@@ -16,6 +16,7 @@
 
 #include "core/channel.h"
 #include "lib/failure.h"
+#include "lombard/loan.h"
 #include "pmap/pmap_remote.h"
 #include "pmap/store_memfd.h"
 #include "proto/wire.h"
@@ -24,9 +25,14 @@
 #include "xen/evtchn.h"
 #include "xen/grant.h"
 
-/* Guest-physical page where the window area begins: 4 GiB. */
-#define GUEST_WINDOW_GFN 0x100000u
-#define GUEST_MAX_RAM_PAGES (0xe0000000u >> UVM_PAGE_SHIFT)
+/*
+ * RAM: the first 3584 MiB from page 0 on, what is more of it from 4 GiB on.  The window area begins at
+ * the next multiple of 128 MiB: that is where Linux looks for guest-physical space without memory.
+ */
+#define GUEST_LOW_RAM_PAGES LOMBARD_LOW_PAGES
+#define GUEST_HIGH_GFN LOMBARD_HIGH_GFN
+#define GUEST_WINDOW_ALIGN 0x8000u
+#define GUEST_MAX_RAM_PAGES ((uint64_t)1 << 24)
 #define GUEST_MAX_WINDOW_PAGES ((uint64_t)1 << 24)
 #define GUEST_MIN_RAM_PAGES 512u
 
@@ -150,7 +156,7 @@ int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failu
  * => 0 and a reference, or -errno and *f
  *
  * guest_build: give it memory and a process, if it has none yet: from then on its pages can be mapped
- * and its vCPU's state be set.  ram_pages: how much RAM, the first time
+ * and its vCPUs' state be set.  ram_pages: how much RAM, the first time; at most GUEST_LOW_RAM_PAGES
  * => 0; -ESRCH: it has ended; -ENOMEM: it could not be, and has ended by that; -EINVAL: ram_pages is
  *    not what a guest can have
  */
@@ -176,17 +182,46 @@ void guest_put(struct guest *g);
 /* Is there a living guest with this domid? */
 bool guest_exists(uint32_t domid);
 
+/* guest_low_pages, guest_high_pages: how much of its RAM lies where. */
+static inline uint64_t guest_low_pages(const struct guest *g)
+{
+	return g->g_ram_pages < GUEST_LOW_RAM_PAGES ? g->g_ram_pages : GUEST_LOW_RAM_PAGES;
+}
+
+static inline uint64_t guest_high_pages(const struct guest *g)
+{
+	return g->g_ram_pages - guest_low_pages(g);
+}
+
+/* guest_window_gfn: where its window area begins. */
+static inline uint64_t guest_window_gfn(const struct guest *g)
+{
+	uint64_t end = GUEST_HIGH_GFN + guest_high_pages(g);
+
+	return (end + GUEST_WINDOW_ALIGN - 1) / GUEST_WINDOW_ALIGN * GUEST_WINDOW_ALIGN;
+}
+
+static inline bool guest_run_p(uint64_t first, uint64_t pages, uint64_t gfn, uint64_t n)
+{
+	return gfn >= first && gfn - first < pages && n <= pages - (gfn - first);
+}
+
 /* guest_windows_p: does a range lie in the window area? */
 static inline bool guest_windows_p(const struct guest *g, uint64_t gfn, uint64_t n)
 {
-	return gfn >= GUEST_WINDOW_GFN && gfn - GUEST_WINDOW_GFN < g->g_window_pages &&
-	       n <= g->g_window_pages - (gfn - GUEST_WINDOW_GFN);
+	return guest_run_p(guest_window_gfn(g), g->g_window_pages, gfn, n);
 }
 
-/* guest_ram_p: is this a page of its RAM? */
+/* guest_ram_run_p: does a range lie in one piece of its RAM?  guest_ram_p: does a page? */
+static inline bool guest_ram_run_p(const struct guest *g, uint64_t gfn, uint64_t n)
+{
+	return guest_run_p(0, guest_low_pages(g), gfn, n) ||
+	       guest_run_p(GUEST_HIGH_GFN, guest_high_pages(g), gfn, n);
+}
+
 static inline bool guest_ram_p(const struct guest *g, uint64_t gfn)
 {
-	return gfn < g->g_ram_pages;
+	return guest_ram_run_p(g, gfn, 1);
 }
 
 /* guest_next: the living guest with the lowest domid from this one on, with a reference, or NULL. */

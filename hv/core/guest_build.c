@@ -100,7 +100,7 @@ int guest_build(struct guest *g, uint64_t ram_pages)
 	if (!g->g_built)
 		return 0;
 	pthread_mutex_lock(&g->g_mutex);
-	if (!g->g_wanted && (ram_pages < GUEST_MIN_RAM_PAGES || ram_pages > GUEST_MAX_RAM_PAGES)) {
+	if (!g->g_wanted && (ram_pages < GUEST_MIN_RAM_PAGES || ram_pages > GUEST_LOW_RAM_PAGES)) {
 		error = -EINVAL;
 	} else if (!g->g_wanted) {
 		g->g_ram_pages = ram_pages;

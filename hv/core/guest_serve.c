@@ -57,12 +57,15 @@ static int send_config(struct guest *g, struct failure *f)
 	    .vcpus = g->g_vcpus,
 	    .built = g->g_built,
 	    .lapic = g->g_lapic,
-	    .ram_pages = g->g_ram_pages,
-	    .window_gfn = GUEST_WINDOW_GFN,
+	    .ram_pages = guest_low_pages(g),
+	    .high_gfn = g->g_program ? 0 : GUEST_HIGH_GFN,
+	    .high_pages = guest_high_pages(g),
+	    .window_gfn = guest_window_gfn(g),
 	    .window_pages = g->g_window_pages,
 	    .special_gfn = g->g_program ? 0 : GUEST_SPECIAL_GFN,
 	    .special_pages = g->g_program ? 0 : GUEST_SPECIAL_PAGES,
 	    .ram_index = 0,
+	    .high_index = guest_low_pages(g),
 	    .special_index = g->g_ram_pages + g->g_window_pages};
 	int fds[WIRE_CONFIG_FDS] = {memfd_store_of(g->g_map->vm_store)->ms_fd, g->g_start_fds[0],
 	    g->g_start_fds[1], g->g_start_fds[2]};
@@ -103,17 +106,21 @@ static int take_ready(struct guest *g, struct failure *f)
 	if (ready.hdr.status < 0)
 		return failure_set(f, ready.hdr.status, "%s", ready.text);
 	if (nfds != 1 || ready.ram_hva % UVM_PAGE_SIZE != 0 ||
-	    ready.window_hva % UVM_PAGE_SIZE != 0 || ready.special_hva % UVM_PAGE_SIZE != 0)
+	    ready.high_hva % UVM_PAGE_SIZE != 0 || ready.window_hva % UVM_PAGE_SIZE != 0 ||
+	    ready.special_hva % UVM_PAGE_SIZE != 0)
 		return failure_set(f, -EPROTO, "the process of %s answers nonsense", g->g_name);
 	g->g_pmap.rp_uffd = g->g_uffd;
 	g->g_pmap.rp_areas[0] = (struct remote_area){
-	    .ra_gfn = 0, .ra_npages = g->g_ram_pages, .ra_hva = ready.ram_hva};
-	g->g_pmap.rp_areas[1] = (struct remote_area){
-	    .ra_gfn = GUEST_WINDOW_GFN, .ra_npages = g->g_window_pages, .ra_hva = ready.window_hva};
+	    .ra_gfn = 0, .ra_npages = guest_low_pages(g), .ra_hva = ready.ram_hva};
+	g->g_pmap.rp_areas[1] = (struct remote_area){.ra_gfn = guest_window_gfn(g),
+	    .ra_npages = g->g_window_pages,
+	    .ra_hva = ready.window_hva};
 	if (!g->g_program)
 		g->g_pmap.rp_areas[2] = (struct remote_area){.ra_gfn = GUEST_SPECIAL_GFN,
 		    .ra_npages = GUEST_SPECIAL_PAGES,
 		    .ra_hva = ready.special_hva};
+	g->g_pmap.rp_areas[3] = (struct remote_area){
+	    .ra_gfn = GUEST_HIGH_GFN, .ra_npages = guest_high_pages(g), .ra_hva = ready.high_hva};
 	return 0;
 }
 

@@ -26,7 +26,7 @@ static int64_t op_info(struct guest *g, void *arg)
 	*op = (struct loan_info){.abi_version = LOMBARD_ABI_VERSION,
 	    .domid = (uint16_t)g->g_domid,
 	    .ram_pages = g->g_ram_pages,
-	    .window_gfn = GUEST_WINDOW_GFN,
+	    .window_gfn = guest_window_gfn(g),
 	    .window_pages = g->g_window_pages};
 	return 0;
 }
@@ -116,7 +116,7 @@ static int64_t op_discard(struct guest *g, void *arg)
 {
 	struct loan_discard *op = arg;
 
-	if (op->pad != 0 || op->gfn >= g->g_ram_pages || op->nr_pages > g->g_ram_pages - op->gfn)
+	if (op->pad != 0 || !guest_ram_run_p(g, op->gfn, op->nr_pages))
 		return -EINVAL;
 	return uvm_map_discard(g->g_map, op->gfn, op->nr_pages);
 }

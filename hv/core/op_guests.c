@@ -60,7 +60,7 @@ static int check_sizes(
 	if (memory % UVM_PAGE_SIZE != 0 || windows % UVM_PAGE_SIZE != 0)
 		return failure_set(f, -EINVAL, "sizes must be multiples of 4 KiB");
 	if (cfg->ram_pages < GUEST_MIN_RAM_PAGES || cfg->ram_pages > GUEST_MAX_RAM_PAGES)
-		return failure_set(f, -EINVAL, "a guest can have 2 MiB to 3584 MiB of memory");
+		return failure_set(f, -EINVAL, "a guest can have 2 MiB to 64 GiB of memory");
 	if (cfg->window_pages < 1 || cfg->window_pages > GUEST_MAX_WINDOW_PAGES)
 		return failure_set(f, -EINVAL, "a guest can have 4 KiB to 64 GiB of window area");
 	if (vcpus < 1 || vcpus > WIRE_MAX_VCPUS)

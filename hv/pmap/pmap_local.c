@@ -298,8 +298,10 @@ static int check_store(const struct pmap_local *p, const struct pmap_area *a, st
 
 static int init_area(struct pmap_local *p, enum pmap_area_name name, struct failure *f)
 {
-	static const char *const names[PMAP_AREAS] = {
-	    [PMAP_RAM] = "RAM", [PMAP_WINDOW] = "window area", [PMAP_SPECIAL] = "special area"};
+	static const char *const names[PMAP_AREAS] = {[PMAP_RAM] = "RAM",
+	    [PMAP_WINDOW] = "window area",
+	    [PMAP_SPECIAL] = "special area",
+	    [PMAP_HIGH] = "RAM from 4 GiB on"};
 	struct pmap_area *a = &p->area[name];
 	int ret = 0;
 

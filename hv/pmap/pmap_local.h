@@ -16,16 +16,17 @@
 #include "pmap/mapcount.h"
 
 /*
- * The guest-physical ranges.  RAM and the special area (tables and rings that tools put below 4 GiB)
- * are the guest's own memory from the start, the window area begins empty.
+ * The guest-physical ranges.  RAM, what of it lies from 4 GiB on (high), and the special area (tables and
+ * rings that tools put below 4 GiB) are the guest's own memory from the start, the window area begins
+ * empty.
  */
-enum pmap_area_name { PMAP_RAM, PMAP_WINDOW, PMAP_SPECIAL, PMAP_AREAS };
+enum pmap_area_name { PMAP_RAM, PMAP_WINDOW, PMAP_SPECIAL, PMAP_HIGH, PMAP_AREAS };
 
 struct pmap_area {
 	uint8_t *hva; /* where it lies in this process; 2 MiB aligned */
 	uint64_t gfn; /* first page */
 	uint64_t npages;
-	uint64_t index; /* RAM, SPECIAL: page of the store that is the first at start-up */
+	uint64_t index; /* not WINDOW: page of the store that is the first at start-up */
 	struct mapcount count;
 };
 

@@ -14,7 +14,7 @@
 #include "proto/wire.h"
 #include "uvm/uvm_map.h"
 
-#define REMOTE_AREAS 3 /* RAM, windows, special */
+#define REMOTE_AREAS 4 /* RAM, windows, special, RAM from 4 GiB on */
 
 struct remote_area {
 	uint64_t ra_gfn, ra_npages;

@@ -35,7 +35,7 @@
  */
 #include <stdint.h>
 
-#define WIRE_VERSION 6
+#define WIRE_VERSION 7
 #define WIRE_FD_REQUEST 3
 #define WIRE_FD_PMAP 4
 #define WIRE_FD_EVENT 5
@@ -81,8 +81,9 @@ struct wire_hello {
 };
 
 /*
- * Guest-physical layout: RAM is [0, ram_pages), windows [window_gfn, window_gfn + window_pages), and the
- * special area, the guest's own memory as RAM is, [special_gfn, special_gfn + special_pages).
+ * Guest-physical layout: RAM is [0, ram_pages) and [high_gfn, high_gfn + high_pages), windows
+ * [window_gfn, window_gfn + window_pages), and the special area, the guest's own memory as RAM is,
+ * [special_gfn, special_gfn + special_pages).
  */
 struct wire_config {
 	struct wire_hdr hdr;
@@ -91,12 +92,15 @@ struct wire_config {
 	uint32_t built; /* by tools, from outside: no image is loaded, and it begins paused */
 	uint32_t lapic; /* it has local APICs and an IO-APIC: its vCPUs take interrupts */
 	uint64_t ram_pages;
+	uint64_t high_gfn;
+	uint64_t high_pages;
 	uint64_t window_gfn;
 	uint64_t window_pages;
 	uint64_t special_gfn;
 	uint64_t special_pages;
 	/* Pages of the store where the first pages lie: each area is contiguous there. */
 	uint64_t ram_index;
+	uint64_t high_index;
 	uint64_t special_index;
 	char name[WIRE_NAME_LEN];
 	char image_path[WIRE_TEXT_LEN];	 /* for messages; the image itself is a descriptor */
@@ -111,6 +115,7 @@ struct wire_config {
 struct wire_ready {
 	struct wire_hdr hdr; /* status != 0: could not be built, text says why */
 	uint64_t ram_hva;
+	uint64_t high_hva;
 	uint64_t window_hva;
 	uint64_t special_hva;
 	uint64_t uffd_features; /* as UFFDIO_API answered */

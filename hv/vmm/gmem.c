@@ -27,6 +27,8 @@ void *gmem_ptr(const struct gmem *gm, uint64_t gpa, uint64_t len)
 	void *p = area_ptr(&gm->ram, gpa, len);
 
 	if (!p)
+		p = area_ptr(&gm->high, gpa, len);
+	if (!p)
 		p = area_ptr(&gm->window, gpa, len);
 	return p ? p : area_ptr(&gm->special, gpa, len);
 }

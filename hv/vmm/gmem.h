@@ -20,7 +20,8 @@ struct gmem_area {
 };
 
 struct gmem {
-	struct gmem_area ram; /* begins at gpa 0 */
+	struct gmem_area ram;  /* begins at gpa 0 */
+	struct gmem_area high; /* RAM from 4 GiB on */
 	struct gmem_area window;
 	struct gmem_area special;
 };

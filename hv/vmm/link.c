@@ -134,6 +134,7 @@ void link_ready(const struct vmm *vm)
 	struct wire_ready ready = {
 	    .hdr = {.type = WIRE_READY, .seq = ++last_seq},
 	    .ram_hva = (uintptr_t)vm->pmap.area[PMAP_RAM].hva,
+	    .high_hva = (uintptr_t)vm->pmap.area[PMAP_HIGH].hva,
 	    .window_hva = (uintptr_t)vm->pmap.area[PMAP_WINDOW].hva,
 	    .special_hva = (uintptr_t)vm->pmap.area[PMAP_SPECIAL].hva,
 	    .uffd_features = vm->pmap.features,

@@ -30,9 +30,12 @@ int machine_check(const struct wire_config *cfg, struct failure *f)
 	if (cfg->vcpus < 1 || cfg->vcpus > (cfg->lapic ? WIRE_MAX_VCPUS : 1))
 		return failure_set(f, -EINVAL, "the core wants %u vCPUs", cfg->vcpus);
 	if (cfg->ram_pages == 0 || cfg->ram_pages > RAM_MAX_PAGES)
-		return failure_set(f, -ENOTSUP,
-		    "%lu MiB of memory are not possible yet: a guest has at most 3584 MiB",
-		    (unsigned long)(cfg->ram_pages >> (20 - PAGE_SHIFT)));
+		return failure_set(f, -EINVAL, "the core wants RAM where the platform is");
+	if (cfg->high_pages > SLOT_MAX_PAGES)
+		return failure_set(f, -EINVAL, "the RAM is too large for KVM (8 TiB)");
+	if (cfg->high_pages > 0 &&
+	    (cfg->high_gfn < WINDOW_MIN_GFN || cfg->high_gfn > GPA_MAX_GFN - cfg->high_pages))
+		return failure_set(f, -EINVAL, "high RAM does not lie between 4 GiB and 4 PiB");
 	if (cfg->special_gfn < RAM_MAX_PAGES || cfg->special_pages > PLATFORM_GFN - RAM_MAX_PAGES ||
 	    cfg->special_gfn > PLATFORM_GFN - cfg->special_pages)
 		return failure_set(f, -EINVAL, "the special area is not where it can be");
@@ -62,6 +65,8 @@ static int build_memory(struct vmm *vm, struct failure *f)
 
 	vm->pmap.area[PMAP_RAM] = (struct pmap_area){
 	    .npages = cfg->ram_pages, .index = cfg->ram_index};
+	vm->pmap.area[PMAP_HIGH] = (struct pmap_area){
+	    .gfn = cfg->high_gfn, .npages = cfg->high_pages, .index = cfg->high_index};
 	vm->pmap.area[PMAP_WINDOW] = (struct pmap_area){
 	    .gfn = cfg->window_gfn, .npages = cfg->window_pages};
 	vm->pmap.area[PMAP_SPECIAL] = (struct pmap_area){
@@ -70,6 +75,7 @@ static int build_memory(struct vmm *vm, struct failure *f)
 	if (ret)
 		return ret;
 	vm->mem.ram = gmem_area(&vm->pmap.area[PMAP_RAM]);
+	vm->mem.high = gmem_area(&vm->pmap.area[PMAP_HIGH]);
 	vm->mem.window = gmem_area(&vm->pmap.area[PMAP_WINDOW]);
 	vm->mem.special = gmem_area(&vm->pmap.area[PMAP_SPECIAL]);
 	return 0;

@@ -73,6 +73,7 @@ static void describe_memory(const struct loader *l, struct start_page *p)
 	} else {
 		add_range(p, 0, gm->ram.size, XEN_HVM_MEMMAP_TYPE_RAM);
 	}
+	add_range(p, gm->high.gpa, gm->high.size, XEN_HVM_MEMMAP_TYPE_RAM);
 	if (!l->linux_p)
 		add_range(p, gm->window.gpa, gm->window.size, XEN_HVM_MEMMAP_TYPE_RESERVED);
 }

@@ -58,7 +58,7 @@ static int64_t maximum_gpfn(struct xen_caller *c, uint64_t arg)
 {
 	struct uvm_map *map;
 	struct guest *g;
-	uint64_t last;
+	uint64_t last, ram;
 	int error = domain_of(c, arg, &g);
 
 	if (error != 0)
@@ -66,6 +66,7 @@ static int64_t maximum_gpfn(struct xen_caller *c, uint64_t arg)
 	if (g == NULL)
 		return reservation(c, arg, false) - 1;
 	map = guest_map_get(g);
+	ram = guest_high_pages(g) > 0 ? GUEST_HIGH_GFN + g->g_ram_pages - GUEST_LOW_RAM_PAGES : 0;
 	guest_put(g);
 	if (map == NULL)
 		return -ESRCH;
@@ -73,7 +74,7 @@ static int64_t maximum_gpfn(struct xen_caller *c, uint64_t arg)
 	last = uvm_map_last_ram(map);
 	uvm_map_rele(map);
 	uvm_world_leave();
-	return (int64_t)last;
+	return (int64_t)(ram > last ? ram - 1 : last);
 }
 
 static int64_t get_sharing_freed_pages(struct xen_caller *c, uint64_t arg)

@@ -106,7 +106,7 @@ static int64_t reserve(
 	return done;
 }
 
-/* "As much as there is" is as much as a guest can have. */
+/* "As much as there is" is as much as can lie where these tools put it. */
 static uint64_t max_pages(struct guest *g)
 {
 	uint64_t n;
@@ -114,7 +114,7 @@ static uint64_t max_pages(struct guest *g)
 	pthread_mutex_lock(&g->g_mutex);
 	n = g->g_xen.xd_max_pages;
 	pthread_mutex_unlock(&g->g_mutex);
-	return n < GUEST_MAX_RAM_PAGES ? n : GUEST_MAX_RAM_PAGES;
+	return n < GUEST_LOW_RAM_PAGES ? n : GUEST_LOW_RAM_PAGES;
 }
 
 int64_t xen_memory_populate(struct xen_caller *c, uint64_t arg)

@@ -176,7 +176,7 @@ test_bench_lend() {
 
 test_memory_sizes() {
 	local size
-	for size in 4M 64M 512M 3584M; do
+	for size in 4M 64M 512M 3584M 3588M 8G; do
 		expect 0 lombard run -m "$size" "$probe" hello
 	done
 }

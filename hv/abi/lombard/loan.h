@@ -42,13 +42,20 @@
 #define LOAN_TO_PAGE 1U /* read-only window; a write by the borrower stops the borrower */
 #define LOAN_TO_ANON 2U /* copy-on-write: a write gives the borrower a private copy */
 
+/*
+ * RAM of more than LOMBARD_LOW_PAGES pages is in two pieces: these from gfn 0 on, the rest from
+ * LOMBARD_HIGH_GFN on.  The memory map of the start information says so, too.
+ */
+#define LOMBARD_LOW_PAGES 0xe0000U /* 3584 MiB */
+#define LOMBARD_HIGH_GFN 0x100000U /* 4 GiB */
+
 /* LOANOP_info: who am I and where may I borrow. */
 #define LOANOP_info 0
 struct loan_info {
 	uint32_t abi_version;  /* [out] LOMBARD_ABI_VERSION */
 	uint16_t domid;	       /* [out] the caller's */
 	uint16_t pad;	       /* [out] 0 */
-	uint64_t ram_pages;    /* [out] RAM is gfn 0 .. ram_pages - 1 */
+	uint64_t ram_pages;    /* [out] RAM is gfn 0 .. ram_pages - 1; but see LOMBARD_LOW_PAGES */
 	uint64_t window_gfn;   /* [out] borrowed pages are mapped in window_gfn .. */
 	uint64_t window_pages; /* [out] .. window_gfn + window_pages - 1 */
 };

@@ -20,14 +20,14 @@
 
 #define PAGES 8u
 #define ROOM 2048u
-#define HERE GUEST_WINDOW_GFN
-#define THERE (GUEST_WINDOW_GFN + CHAN_HUGE_PAGES)
+#define HERE GUEST_HIGH_GFN
+#define THERE (GUEST_HIGH_GFN + CHAN_HUGE_PAGES)
 
 static struct guest *new_guest(uint32_t domid)
 {
-	const struct uvm_maprange range = {.mr_gfn = GUEST_WINDOW_GFN, .mr_npages = ROOM};
+	const struct uvm_maprange range = {.mr_gfn = GUEST_HIGH_GFN, .mr_npages = ROOM};
 	struct guest *g = calloc(1, sizeof(*g));
-	struct soft_pmap *sp = soft_pmap_create(GUEST_WINDOW_GFN + ROOM);
+	struct soft_pmap *sp = soft_pmap_create(GUEST_HIGH_GFN + ROOM);
 	struct soft_store *ss = soft_store_create(1, 1, domid);
 
 	cr_assert(g != NULL && sp != NULL && ss != NULL);

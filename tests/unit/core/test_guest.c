@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: $(filter-out hv/core/main.c,$(lombardd_SRCS)) */
 /* pkgs: $(lombardd_PKGS) */
-/* How a guest goes: its process's number. */
+/* How a guest goes: its process's number; where its memory lies. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -54,4 +54,50 @@ Test(guest, pid_is_forgotten_before_process_is_reaped)
 	cr_assert_eq(pid_then, 0);
 	cr_assert_eq(waitpid(-1, NULL, WNOHANG), -1, "a process is left");
 	close(cfg.image);
+}
+
+static struct guest guest_of(uint64_t ram, uint64_t windows)
+{
+	return (struct guest){.g_ram_pages = ram, .g_window_pages = windows};
+}
+
+Test(guest, memory_up_to_3584_mib_is_in_one_piece)
+{
+	struct guest g = guest_of(0xe0000, 16);
+
+	cr_assert_eq(guest_low_pages(&g), 0xe0000);
+	cr_assert_eq(guest_high_pages(&g), 0);
+	cr_assert_eq(guest_window_gfn(&g), 0x100000);
+	cr_assert(guest_ram_run_p(&g, 0xdffff, 1));
+	cr_assert(!guest_ram_run_p(&g, 0xdffff, 2));
+	cr_assert(!guest_ram_p(&g, 0x100000));
+	cr_assert(guest_windows_p(&g, 0x100000, 16));
+	cr_assert(!guest_windows_p(&g, 0x100000, 17));
+	cr_assert(!guest_windows_p(&g, 0xfffff, 1));
+	/* A host program has none. */
+	g = guest_of(0, 16);
+	cr_assert_eq(guest_window_gfn(&g), 0x100000);
+	cr_assert(!guest_ram_p(&g, 0));
+}
+
+Test(guest, memory_beyond_lies_from_4_gib_on)
+{
+	struct guest g = guest_of(0xe0000 + 1, 16);
+
+	cr_assert_eq(guest_low_pages(&g), 0xe0000);
+	cr_assert_eq(guest_high_pages(&g), 1);
+	cr_assert_eq(guest_window_gfn(&g), 0x108000, "the next 128 MiB");
+	cr_assert(guest_ram_p(&g, 0x100000));
+	cr_assert(!guest_ram_p(&g, 0x100001));
+	cr_assert(!guest_ram_run_p(&g, 0xdffff, 2), "pieces are not neighbours");
+	cr_assert(!guest_ram_run_p(&g, 0x100000, 2));
+	cr_assert(!guest_ram_run_p(&g, 0x100000, UINT64_MAX));
+	cr_assert(!guest_windows_p(&g, 0x100000, 1));
+	cr_assert(guest_windows_p(&g, 0x10800f, 1));
+	cr_assert(!guest_windows_p(&g, 0x108010, 1));
+	/* To the last page, without a gap. */
+	g = guest_of(0xe0000 + 0x8000, 16);
+	cr_assert_eq(guest_window_gfn(&g), 0x108000);
+	g = guest_of(GUEST_MAX_RAM_PAGES, 16);
+	cr_assert_eq(guest_window_gfn(&g), 0x100000 + GUEST_MAX_RAM_PAGES - 0xe0000);
 }

@@ -118,6 +118,7 @@ static int64_t enable(struct guest *g, uint8_t yes)
 Test(memory, reservations_are_told)
 {
 	struct guest *g, *p;
+	uint64_t before;
 
 	fake_reset(0);
 	g = guest("g", 7);
@@ -127,6 +128,10 @@ Test(memory, reservations_are_told)
 	    of_domain(XENMEM_maximum_reservation, (domid_t)g->g_domid), (int64_t)g->g_ram_pages);
 	cr_assert_eq(of_domain(XENMEM_maximum_gpfn, (domid_t)g->g_domid),
 	    (int64_t)uvm_map_last_ram(g->g_map));
+	before = g->g_ram_pages;
+	g->g_ram_pages = GUEST_LOW_RAM_PAGES + 3;
+	cr_assert_eq(of_domain(XENMEM_maximum_gpfn, (domid_t)g->g_domid), GUEST_HIGH_GFN + 2);
+	g->g_ram_pages = before;
 	cr_assert_eq(of_domain(XENMEM_maximum_gpfn, (domid_t)p->g_domid), -ESRCH);
 	cr_assert_eq(of_domain(XENMEM_current_reservation, NOBODY), -ESRCH);
 	cr_assert_gt(of_domain(XENMEM_current_reservation, DOMID_SELF), 0);

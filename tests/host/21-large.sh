@@ -1,0 +1,125 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Small guests that are larger than most: several vCPUs with local APICs, memory above 4 GiB.
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+high_gfn=$((0x100000))
+
+# smp STATUS VCPUS [ARGUMENT...]: a guest that starts all of its vCPUs.
+smp() {
+	local want=$1 vcpus=$2
+	shift 2
+	expect "$want" lombard run -m 8M --vcpus "$vcpus" "$probe" smp "vcpus=$vcpus" "$@"
+	says "probe: $vcpus processors run" "$out"
+}
+
+test_processors() {
+	smp 0 2
+	smp 0 4
+	sound
+}
+
+test_most_processors() {
+	smp 0 16
+	expect 1 lombard run -m 8M --vcpus 17 "$probe" hello
+	sound
+}
+
+# One that waits for its start is no reason to wait for it.
+test_unstarted() {
+	expect 0 lombard run -m 8M --vcpus 3 "$probe" smp vcpus=2
+	expect 0 lombard run -m 8M --vcpus 4 "$probe" hello
+	says "probe: hello: ok" "$out"
+}
+
+# All but the first end the guest at the same moment: it ends once, for one reason.
+test_ends() {
+	local n
+	for ((n = 0; n < 3; n++)); do
+		smp 124 4 end=triple
+		says "triple fault" "$err"
+		smp 0 4 end=poweroff
+	done
+	sound
+}
+
+test_stopped() {
+	expect 0 lombard run -d -n busy -m 8M --vcpus 3 "$probe" smp vcpus=3 end=spin
+	read -r domid _ console <<<"$out"
+	await "$console" "probe: 3 processors run"
+	expect 0 lombard pause busy
+	expect 0 lombard unpause busy
+	expect 0 lombard stop busy
+	await_end busy 126
+	sound
+}
+
+# large NAME ARGUMENT...: 5 GiB, of which it touches next to nothing.
+large() {
+	expect 0 lombard run -d -n "$1" -m 5G "$probe" "${@:2}"
+	read -r domid _ console <<<"$out"
+}
+
+# Pages above 4 GiB are lent, broken by writes, read by others and by the host.
+test_high_memory_is_lent() {
+	local gfn
+	large giant lend-wait high=1 tag=41 pages=64 write=1 "pause=$((2 * scale))"
+	await "$console" "probe: lent id=*"
+	gfn=$(field gfn)
+	[ "$gfn" -ge "$high_gfn" ] || fail "gfn $gfn is below 4 GiB"
+	launch reader borrow-verify tag=41 "seconds=$((3 * scale))"
+	await "$console" "probe: borrowed*"
+	expect 0 lombard dump giant --gfn "$gfn" --pages 64 -o "$work/high"
+	equal "bytes of the picture" "$(wc -c <"$work/high")" $((64 * 4096))
+	await_end reader 0
+	sound
+	equal "broken by its writes" "${stat[guest.giant.write]}" 64
+	expect 0 lombard stop giant
+}
+
+test_high_memory_is_discarded() {
+	large giant lend-discard high=1 tag=42 pages=32
+	launch reader borrow-verify tag=42 "seconds=$((1 * scale))"
+	await_end giant 0
+	await_end reader 0
+	sound
+}
+
+# What it borrows lies behind its memory.
+test_large_guest_borrows() {
+	launch owner lend-wait tag=43 pages=64
+	await "$console" "probe: lent id=*"
+	expect 0 lombard run -m 5G "$probe" borrow-verify tag=43 seconds=1
+	sound
+	expect 0 lombard stop owner
+}
+
+# Its own checks of what may be lent and borrowed hold at all ends of its memory.
+test_large_guest_is_checked() {
+	local name
+	for name in bad-lend bad-discard wild-pointers offer-limits; do
+		expect 0 lombard run -m 5G "$probe" "$name"
+	done
+	expect 0 lombard run -m 64G -w 64G "$probe" hello
+	expect 1 lombard run -m 65G "$probe" hello
+	says "64 GiB" "$err"
+}
+
+# A picture of all of it is taken piece by piece.
+test_pieces() {
+	large giant spin
+	await "$console" "probe: spinning"
+	expect 0 lombard dump giant -o "$work/piece"
+	says "from --gfn $high_gfn on" "$err"
+	equal "pages of the first piece" "$(stat -c %s "$work/piece")" $((0xe0000000))
+	expect 0 lombard dump giant --gfn "$high_gfn" -o "$work/piece"
+	equal "pages of the second" "$(stat -c %s "$work/piece")" $((0x60000000))
+	expect 1 lombard dump giant --gfn $((0xe0000)) -o "$work/piece"
+	rm "$work/piece"
+	expect 0 lombard stop giant
+	sound
+}
+
+host_tests processors most_processors unstarted ends stopped high_memory_is_lent high_memory_is_discarded \
+	large_guest_borrows large_guest_is_checked pieces
