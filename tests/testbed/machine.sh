@@ -21,11 +21,16 @@ machine_packages_npt='qemu-system-x86 seabios'
 # One thread for both processors: with one for each, QEMU 7.2 now and then misreads page tables of a
 # nested guest, which then ends in a triple fault although its memory is as it should be.
 #
+# But when that thread turns to the other processor, a nested guest that has just been interrupted may get
+# the same interrupt once more, with interrupts off, too: QEMU does not forget what VMRUN has injected
+# before something else is delivered.  Guests with interrupts then crash now and then; small ones have
+# none.  In a machine with one processor there is nothing to turn to.
+#
 # qemu DIR KERNEL-DIR LIMIT ARGUMENT...
 qemu() {
 	local dir=$1 kernel=$2 limit=$3
 	shift 3
-	timeout --foreground --signal=KILL "$limit" qemu-system-x86_64 -M pc -accel tcg,thread=single -cpu max,+svm,+npt -smp 2 -m 1024 \
+	timeout --foreground --signal=KILL "$limit" qemu-system-x86_64 -M pc -accel tcg,thread=single -cpu max,+svm,+npt -smp "$processors" -m 1024 \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-monitor "unix:$dir/monitor,server=on,wait=off" \
 		-kernel "$kernel/vmlinux" -initrd "$dir/initramfs.cpio" -append "$kernel_arguments $more_arguments" "$@"

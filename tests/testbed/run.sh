@@ -15,6 +15,7 @@
 #                       arguments for it; 6.1; given several times, one after the other
 #   --build DIR         what goes inside (build/release), and
 #   --guests DIR        the guests' images (build/guest)
+#   --processors N      of the NPT machine (2); 1 for guests with interrupts: see machine.sh
 #   --limit SECONDS     of wall time for each kernel; then the machine is ended (1200)
 #
 # Results are kept in build/testbed/VENDOR-K: console, results/ (command.log, dmesg, facts, logs of
@@ -33,6 +34,7 @@ kernels=()
 build=$root/build/release
 guests=$root/build/guest
 limit=1200
+processors=2
 mode=run
 command=()
 
@@ -52,7 +54,7 @@ options() {
 		--shell) mode=shell ;;
 		--fetch) mode=fetch ;;
 		--help) usage 0 ;;
-		--vendor | --kernel | --build | --guests | --limit | --test)
+		--vendor | --kernel | --build | --guests | --processors | --limit | --test)
 			[ $# -ge 2 ] || die "$1 wants a value"
 			option "$1" "$2"
 			shift
@@ -77,6 +79,7 @@ option() {
 	--kernel) kernels+=("$2") ;;
 	--build) build=$(realpath "$2") ;;
 	--guests) guests=$(realpath "$2") ;;
+	--processors) processors=$2 ;;
 	--limit) limit=$2 ;;
 	--test) command=(tests/testbed/suite.sh "$2") ;;
 	esac
