@@ -99,15 +99,20 @@ void client_close(struct client *c)
 }
 
 /* A closed connection means one thing only: the cell ended. */
-static int explain_io(const struct client *c, const char *what, int err)
+void client_explain_io(const char *path, const char *what, int err)
 {
 	if (err == -EPIPE)
 		cli_error("cannot %s: the cell at %s ended; see %s.log, or start another one with "
 			  "`lombard start`",
-		    what, c->path, c->path);
+		    what, path, path);
 	else
-		cli_error("cannot %s: talking to the cell at %s failed: %s", what, c->path,
-		    strerror(-err));
+		cli_error(
+		    "cannot %s: talking to the cell at %s failed: %s", what, path, strerror(-err));
+}
+
+static int explain_io(const struct client *c, const char *what, int err)
+{
+	client_explain_io(c->path, what, err);
 	return err;
 }
 

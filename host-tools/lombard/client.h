@@ -32,6 +32,9 @@ int client_open(struct client *c, const char *path);
 /* Tell the user why client_try_open() failed with `err` (negative). */
 void client_explain_open(const char *path, int err);
 
+/* Tell the user that a connection to the cell broke in the middle; -EPIPE: it was closed. */
+void client_explain_io(const char *path, const char *what, int err);
+
 void client_close(struct client *c);
 
 /*

@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "client.h"
+#include "find.h"
 #include "lombard/loan.h"
 #include "picture.h"
 #include "sink.h"
@@ -171,17 +172,6 @@ static int read_run(void *arg, uint64_t first, uint64_t pages, const void *data)
 	return 0;
 }
 
-/* Does the cell's entry for a guest describe the one the user named? */
-static bool named_p(const json_t *entry, const char *guest)
-{
-	json_t *name = cli_guest(guest);
-	bool named = json_equal(
-	    json_object_get(entry, json_is_integer(name) ? "domid" : "name"), name);
-
-	json_decref(name);
-	return named;
-}
-
 /* How many pages of this much memory lie from gfn on in one piece; 0: there is none at gfn. */
 static uint64_t pages_from(uint64_t gfn, uint64_t memory)
 {
@@ -204,39 +194,22 @@ static void say_more(const struct dump_options *o, uint64_t memory)
 /* How many pages lie from the first one to the end of the guest's memory there. */
 static int find_pages(struct client *c, const struct dump_options *o, uint64_t *pages)
 {
-	static const char what[] = "find the guest";
-	json_t *answer, *guests, *guest;
-	json_int_t memory = -1;
-	size_t i;
-	int err;
+	uint64_t all;
+	struct found g;
+	int err = find_guest(c, "find the guest", o->guest, &g);
 
-	err = client_call(c, what, json_pack("{s:s}", "op", "list"), &answer);
 	if (err)
 		return err;
-	err = client_unpack(what, answer, "{s:o}", "guests", &guests);
-	if (err)
-		goto out_answer;
-	json_array_foreach (guests, i, guest)
-		if (memory < 0 && named_p(guest, o->guest))
-			err = client_unpack(what, guest, "{s:I}", "memory", &memory);
-	if (err)
-		goto out_answer;
-	if (memory < 0) {
-		cli_error(
-		    "cannot dump %s: there is no such guest; `lombard list` shows them", o->guest);
-		err = -ESRCH;
+	all = g.memory / CLI_PAGE_SIZE;
+	find_drop(&g);
+	*pages = pages_from(o->gfn, all);
+	if (*pages == 0) {
+		cli_error("cannot dump %s: its memory has %llu pages, --gfn must be below that",
+		    o->guest, (unsigned long long)all);
+		return -ERANGE;
 	}
-	*pages = pages_from(o->gfn, (uint64_t)memory / CLI_PAGE_SIZE);
-	if (!err && *pages == 0) {
-		cli_error("cannot dump %s: its memory has %lld pages, --gfn must be below that",
-		    o->guest, (long long)memory / CLI_PAGE_SIZE);
-		err = -ERANGE;
-	} else if (!err) {
-		say_more(o, (uint64_t)memory / CLI_PAGE_SIZE);
-	}
-out_answer:
-	json_decref(answer);
-	return err;
+	say_more(o, all);
+	return 0;
 }
 
 /* Have the guest lend the range to the host: from here on its bytes stand still for us. */

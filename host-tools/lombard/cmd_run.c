@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "launch.h"
 #include "signals.h"
 #include "units.h"
+#include "xenctl.h"
 
 struct run_options {
 	const char *name;
@@ -34,10 +36,14 @@ struct session {
 	struct client *c;
 	const char *what;
 	json_int_t domid; /* 0 until the answer is there */
-	bool stop_sent;
+	struct xenctl xen;
+	bool stopping; /* by the thread */
+	pthread_t stopper;
 	bool ended;
 	int status;
 };
+
+static const char stop_what[] = "stop the guest";
 
 #define SMALL_MEMORY (UINT64_C(64) << 20)
 #define KERNEL_MEMORY (UINT64_C(256) << 20)
@@ -264,10 +270,7 @@ static int take_exit(struct session *s, json_t *packet)
 	return 0;
 }
 
-/*
- * The answer to `run` comes first, then the exit event.  An answer to our `stop` may come on either
- * side of that event; it says nothing new, and fails harmlessly when the guest ended by itself.
- */
+/* The answer to `run` comes first, then the exit event. */
 static int take_packet(struct session *s)
 {
 	json_t *packet;
@@ -287,11 +290,36 @@ static int take_packet(struct session *s)
 	return err;
 }
 
-static int send_stop(struct session *s)
+/* Waits until the guest is gone.  The end of the cell shows elsewhere. */
+static void *stop_main(void *arg)
 {
-	s->stop_sent = true;
-	return client_send(s->c, "stop the guest",
-	    json_pack("{s:s, s:I, s:b}", "op", "stop", "guest", s->domid, "force", 1), NULL, 0);
+	struct session *s = arg;
+	int err = xenctl_destroy(&s->xen, (uint32_t)s->domid);
+
+	if (err && err != -EPIPE)
+		xenctl_explain(&s->xen, stop_what, err);
+	return NULL;
+}
+
+/* In a thread: who loses patience need not wait for it. */
+static int start_stop(struct session *s)
+{
+	int err = xenctl_open(&s->xen, stop_what);
+
+	if (err)
+		return err;
+	err = -pthread_create(&s->stopper, NULL, stop_main, s);
+	if (err)
+		return xenctl_explain(&s->xen, stop_what, err);
+	s->stopping = true;
+	return 0;
+}
+
+static void end_stop(struct session *s)
+{
+	if (s->stopping)
+		pthread_join(s->stopper, NULL);
+	xenctl_close(&s->xen);
 }
 
 /* Wait for a packet or a signal; the second signal ends the patience. */
@@ -299,8 +327,8 @@ static int follow_once(struct session *s, const sigset_t *unblocked)
 {
 	struct pollfd pfd = {.fd = s->c->fd, .events = POLLIN};
 
-	if (signals_seen() && s->domid && !s->stop_sent)
-		return send_stop(s);
+	if (signals_seen() && s->domid && !s->stopping)
+		return start_stop(s);
 	if (signals_seen() > 1) {
 		cli_error("the guest has not stopped yet; leaving all the same");
 		return -EINTR;
@@ -313,15 +341,20 @@ static int follow_once(struct session *s, const sigset_t *unblocked)
 static int run_foreground(
     struct client *c, const char *what, json_t *request, int image, int initrd)
 {
-	struct session s = {.c = c, .what = what};
+	/* The stopper may outlive us. */
+	static struct session s;
 	int fds[] = {image, STDIN_FILENO, STDOUT_FILENO, initrd};
 	sigset_t unblocked;
 	int err;
 
+	s = (struct session){.c = c, .what = what};
+	xenctl_init(&s.xen, c->path);
 	signals_catch(&unblocked);
 	err = client_send(c, what, request, fds, initrd < 0 ? 3 : 4);
 	while (!err && !s.ended)
 		err = follow_once(&s, &unblocked);
+	if (err != -EINTR)
+		end_stop(&s);
 	if (signals_seen())
 		return 128 + signals_last();
 	if (err)

@@ -14,6 +14,7 @@
 #include "cli.h"
 #include "exit_event.h"
 #include "signals.h"
+#include "xenctl.h"
 
 /*
  * The file is lent in segments, one after the other: the cell keeps what it has read of a file for
@@ -46,6 +47,7 @@ struct end {
 struct piping {
 	const struct pipe_job *job;
 	struct client *control;
+	struct xenctl xen;
 	struct progress *progress;
 	struct pipe_result *result;
 	struct end ends[NR_ENDS];
@@ -61,17 +63,27 @@ struct piping {
 
 /* ---- the end, if it must be ---- */
 
-/* What becomes of it shows in the exit events; that it has ended by itself meanwhile is no error. */
-static void stop_one(struct piping *p, const struct end *e)
+/* Hang up: a guest that still runs ends with its connection. */
+static void lose_guests(struct piping *p)
 {
-	static const char what[] = "stop the guest";
-	json_t *answer;
+	for (struct end *e = p->ends; e < p->ends + NR_ENDS; e++) {
+		if (e->connected)
+			client_close(&e->c);
+		e->connected = false;
+		e->ended = true;
+	}
+}
 
-	if (client_send(p->control, what,
-		json_pack("{s:s, s:I, s:b}", "op", "stop", "guest", e->domid, "force", 1), NULL, 0))
-		return;
-	(void)client_recv(p->control, what, &answer);
-	json_decref(answer);
+/* What becomes of them shows in the exit events. */
+static int stop_each(struct piping *p)
+{
+	static const char what[] = "stop the guests";
+	int err = xenctl_open(&p->xen, what);
+
+	for (struct end *e = p->ends; !err && e < p->ends + NR_ENDS; e++)
+		if (e->domid && !e->ended)
+			err = xenctl_destroy(&p->xen, (uint32_t)e->domid);
+	return err;
 }
 
 static void stop_guests(struct piping *p)
@@ -79,9 +91,9 @@ static void stop_guests(struct piping *p)
 	if (p->stopped || p->cell_gone)
 		return;
 	p->stopped = true;
-	for (struct end *e = p->ends; e < p->ends + NR_ENDS; e++)
-		if (e->domid && !e->ended)
-			stop_one(p, e);
+	/* It was told if it could not be opened; either way they end. */
+	if (stop_each(p))
+		lose_guests(p);
 }
 
 static void note_error(struct piping *p, int err)
@@ -250,17 +262,6 @@ static void take_exit(struct piping *p, struct end *e, const struct exit_event *
 	note_error(p, -ECANCELED);
 	if (!gave_up)
 		stop_guests(p);
-}
-
-/* Hang up: a guest that still runs ends with its connection. */
-static void lose_guests(struct piping *p)
-{
-	for (struct end *e = p->ends; e < p->ends + NR_ENDS; e++) {
-		if (e->connected)
-			client_close(&e->c);
-		e->connected = false;
-		e->ended = true;
-	}
 }
 
 /* Nothing but the exit event is to come on a guest's connection. */
@@ -469,6 +470,7 @@ int piping_run(struct client *control, const struct pipe_job *job, struct progre
 
 	if (err)
 		return err;
+	xenctl_init(&p.xen, control->path);
 	signals_catch(&unblocked);
 	err = launch_both(&p);
 	if (err)
@@ -484,5 +486,6 @@ int piping_run(struct client *control, const struct pipe_job *job, struct progre
 		if (e->console >= 0)
 			close(e->console);
 	signals_release(&unblocked);
+	xenctl_close(&p.xen);
 	return p.error ? p.error : check_complete(&p);
 }

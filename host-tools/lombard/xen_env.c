@@ -34,8 +34,7 @@ static int has_libraries(const char *dir)
 	return ok;
 }
 
-/* The directory of the libraries; NULL when there is none. */
-static char *find_libraries(void)
+char *xen_env_libraries(void)
 {
 	const char *env = getenv("LOMBARD_XEN_LIBS");
 	char *self, *below, *dir = NULL;
@@ -114,7 +113,7 @@ void xen_env_drop(struct xen_env *env)
 
 int xen_env_make(struct xen_env *env, const char *socket)
 {
-	char *libs = find_libraries(), *path = NULL, *store;
+	char *libs = xen_env_libraries(), *path = NULL, *store;
 	int err;
 
 	*env = (struct xen_env){0};

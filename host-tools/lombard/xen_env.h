@@ -26,4 +26,10 @@ int xen_env_make(struct xen_env *env, const char *socket);
 
 void xen_env_drop(struct xen_env *env);
 
+/*
+ * The directory that has Lombard's libraries in place of Xen's, an absolute path, the caller's to free.
+ * NULL when they are not there.
+ */
+char *xen_env_libraries(void);
+
 #endif

@@ -498,17 +498,27 @@ int guest_start_thread(struct guest *g, void *(*run)(void *), struct failure *f)
 
 void guest_give_up(struct guest *g)
 {
+	bool unwanted;
+
 	reap(g);
 	if (g->g_has_events)
 		evtchn_domain_remove(&g->g_events);
 	grant_domain_gone(&g->g_grants);
 	settle(g);
-	guest_delist(g);
+	pthread_mutex_lock(&g->g_mutex);
+	unwanted = g->g_unwanted;
+	pthread_mutex_unlock(&g->g_mutex);
+	/* Who has stopped it may ask how it ended. */
+	if (unwanted)
+		guest_bury(g);
+	else
+		guest_delist(g);
 	guest_left(g);
 	/* Somebody may have found it in the list, and wait. */
 	guest_announce_end(g);
 	guest_leave_store(g);
-	guest_put(g);
+	if (!unwanted)
+		guest_put(g);
 }
 
 int guest_add_events(struct guest *g, struct failure *f)

@@ -317,8 +317,8 @@ const char *guest_end_name(enum guest_end end);
  * The rest is for the guest's own thread and its launch (guest.c, guest_serve.c, hypercall.c).
  *
  * guest_enlist: give a new guest a domid and a name, and show it to everybody.  -ESHUTDOWN, -EEXIST
- * guest_delist: it did not come to life.  guest_bury: it has lived: from the living to the
- * remembered, who take over the list's reference.
+ * guest_delist: it did not come to life.  guest_bury: it has lived, or somebody stopped it before: from
+ * the living to the remembered, who take over the list's reference.
  */
 int guest_enlist(struct guest *g, const char *name, struct failure *f);
 void guest_delist(struct guest *g);
@@ -341,7 +341,8 @@ void guest_cannot_map(struct guest *g);
  * guest_start_thread: the thread that serves it, with a reference of its own.
  * guest_wind_up: after the process' end, whatever there was.
  * guest_announce_end: whoever waits for its end need not wait any more.
- * guest_give_up: it was enlisted, and did not come to life: wind up, delist, drop a reference.
+ * guest_give_up: it was enlisted, and did not come to life: wind up, let the list's reference go; it is
+ *	remembered if somebody stopped it.
  * guest_left: it is not in the list of the living any more.
  */
 struct guest *guest_alloc(const struct guest_config *cfg, bool program);

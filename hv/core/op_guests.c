@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Operations on guests: run, wait, stop, pause, unpause, list; and channel, by which a host program becomes one.
+ * Operations on guests: run, wait, list; and channel, by which a host program becomes one, and dismiss, which
+ * turns it out.  What Xen has words for, clients do as Xen's tools do it (op_xen.c).
  */
 #include <ctype.h>
 #include <errno.h>
@@ -225,106 +226,65 @@ json_t *op_wait(struct session *s, json_t *request, int *error, struct failure *
 	return json_null();
 }
 
-json_t *op_stop(struct session *s, json_t *request, int *error, struct failure *f)
-{
-	struct guest *g = session_guest(request, "guest", error, f);
-	json_t *fields;
-
-	(void)s;
-	if (g == NULL)
-		return NULL;
-	guest_stop_wait(g);
-	fields = session_exit(g);
-	guest_put(g);
-	return fields;
-}
-
-/* How often it is paused now, which others may have changed by the time the client reads it. */
-static json_t *paused(struct guest *g)
-{
-	return json_pack("{s:i, s:s, s:i}", "domid", (int)g->g_domid, "name", g->g_name, "pauses",
-	    (int)atomic_load(&g->g_pauses));
-}
-
-static int refuse_pause(const struct guest *g, int error, struct failure *f)
-{
-	switch (error) {
-	case -EOVERFLOW:
-		return failure_set(f, error, "%s is paused %u times already, which is the most",
-		    g->g_name, GUEST_MAX_PAUSES);
-	case -EINVAL:
-		return failure_set(f, error, "%s is not paused", g->g_name);
-	case -EAGAIN:
-		return failure_set(f, error, "%s is still being started", g->g_name);
-	case -EOPNOTSUPP:
-		return failure_set(f, error, "%s is a host program, and has no vCPU", g->g_name);
-	case -ESRCH:
-		return failure_set(f, error, "%s has ended", g->g_name);
-	default:
-		return failure_sys(f, error, "%s can't be paused or unpaused", g->g_name);
-	}
-}
-
-static json_t *pause_or_unpause(
-    json_t *request, int (*change)(struct guest *g), int *error, struct failure *f)
+json_t *op_dismiss(struct session *s, json_t *request, int *error, struct failure *f)
 {
 	struct guest *g = session_guest(request, "guest", error, f);
 	json_t *fields = NULL;
 
+	(void)s;
 	if (g == NULL)
 		return NULL;
-	*error = change(g);
-	if (*error != 0)
-		(void)refuse_pause(g, *error, f);
-	else
-		fields = paused(g);
+	if (g->g_program) {
+		guest_stop_wait(g);
+		fields = session_exit(g);
+	} else {
+		*error = failure_set(f, -EINVAL,
+		    "%s is no host program: a guest is stopped by libxenctrl's xc_domain_destroy",
+		    g->g_name);
+	}
 	guest_put(g);
 	return fields;
 }
 
-json_t *op_pause(struct session *s, json_t *request, int *error, struct failure *f)
+/* What Xen has no words for. */
+static json_t *describe(struct guest *g)
 {
-	(void)s;
-	return pause_or_unpause(request, guest_pause, error, f);
-}
+	struct timespec now;
+	json_t *j;
 
-json_t *op_unpause(struct session *s, json_t *request, int *error, struct failure *f)
-{
-	(void)s;
-	return pause_or_unpause(request, guest_unpause, error, f);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	pthread_mutex_lock(&g->g_mutex);
+	j = json_pack("{s:i, s:s, s:i, s:b, s:b, s:b, s:i, s:I, s:o, s:o, s:i}", "domid",
+	    (int)g->g_domid, "name", g->g_name, "pid", (int)g->g_pid, "program", g->g_program,
+	    "starting", g->g_state == GUEST_STARTING, "ended", g->g_gone, "pauses",
+	    (int)atomic_load(&g->g_pauses), "memory",
+	    (json_int_t)(g->g_ram_pages << UVM_PAGE_SHIFT), "image", session_text(g->g_image),
+	    "console", session_text(g->g_console), "age", (int)(now.tv_sec - g->g_born.tv_sec));
+	pthread_mutex_unlock(&g->g_mutex);
+	return j;
 }
 
 static void list_one(void *arg, struct guest *g)
 {
-	static const char *const states[] = {
-	    [GUEST_STARTING] = "starting",
-	    [GUEST_RUNNING] = "running",
-	    [GUEST_STOPPING] = "stopping",
-	    [GUEST_ENDED] = "shutdown",
-	};
-	struct timespec now;
-	const char *state;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	pthread_mutex_lock(&g->g_mutex);
-	state = g->g_state == GUEST_RUNNING && guest_paused_p(g) ? "paused" : states[g->g_state];
-	json_array_append_new(
-	    arg, json_pack("{s:i, s:s, s:i, s:s, s:I, s:i, s:s, s:o, s:i}", "domid",
-		     (int)g->g_domid, "name", g->g_name, "pid", (int)g->g_pid, "state", state,
-		     "memory", (json_int_t)(g->g_ram_pages << UVM_PAGE_SHIFT), "vcpus",
-		     (int)g->g_vcpus, "image", g->g_image, "console", session_text(g->g_console),
-		     "age", (int)(now.tv_sec - g->g_born.tv_sec)));
-	pthread_mutex_unlock(&g->g_mutex);
+	json_array_append_new(arg, describe(g));
 }
 
 json_t *op_list(struct session *s, json_t *request, int *error, struct failure *f)
 {
 	json_t *guests = json_array();
+	struct guest *g;
 
 	(void)s;
-	(void)request;
-	(void)error;
-	(void)f;
-	guest_each(false, list_one, guests);
+	if (json_object_get(request, "guest") == NULL) {
+		guest_each(false, list_one, guests);
+		return json_pack("{s:o}", "guests", guests);
+	}
+	g = session_guest(request, "guest", error, f);
+	if (g == NULL) {
+		json_decref(guests);
+		return NULL;
+	}
+	list_one(guests, g);
+	guest_put(g);
 	return json_pack("{s:o}", "guests", guests);
 }

@@ -235,21 +235,27 @@ test_garbage() {
 }
 
 test_unknown_operations() {
+	local text
 	no '{}' 'no such operation'
 	no '{"op": "fly"}' 'no such operation'
 	no '{"op": 17}' 'no such operation'
 	no '{"op": ["list"]}' 'no such operation'
 	no '{"op": ""}' 'no such operation'
+	# What libxenctrl does has no other way.
+	for text in stop pause unpause; do
+		no "{\"op\": \"$text\", \"guest\": 1}" 'no such operation'
+	done
 }
 
 test_wrong_fields() {
 	local guest
 	for guest in 32000 -1 0 65537 4294967297 9223372036854775807 1.5 '"nobody"' '""' null '[]' '{}' true; do
-		no "{\"op\": \"stop\", \"guest\": $guest}" 'no such guest'
+		no "{\"op\": \"dismiss\", \"guest\": $guest}" 'no such guest'
+		no "{\"op\": \"list\", \"guest\": $guest}" 'no such guest'
 		no "{\"op\": \"wait\", \"guest\": $guest}" 'no such guest'
 		no "{\"op\": \"lend\", \"from\": $guest, \"to\": 0, \"gfn\": 0, \"pages\": 1}" ''
 	done
-	no '{"op": "stop"}' 'no such guest'
+	no '{"op": "dismiss"}' 'no such guest'
 	no '{"op": "return"}' 'no loan 0'
 	no '{"op": "return", "id": -1}' 'whole number'
 	no '{"op": "return", "id": "x"}' 'whole number'
@@ -263,6 +269,31 @@ test_wrong_fields() {
 	no '{"op": "run", "memory": 9223372036854775807}' 'multiples'
 	no '{"op": "run", "vcpus": 17}' 'vCPUs'
 	no '{"op": "run", "name": 5}' 'text'
+}
+
+# Guests are Xen's domains: only host programs are turned out by the cell.
+test_dismiss_is_for_programs() {
+	launch resident sleep ms=60000
+	no '{"op": "dismiss", "guest": "resident"}' 'resident is no host program'
+	no "{\"op\": \"dismiss\", \"guest\": $domid}" 'xc_domain_destroy'
+	equal "who lives" "$(guest_names)" resident
+	expect 0 lombard stop resident
+	no '{"op": "dismiss", "guest": "resident"}' 'resident is no host program'
+}
+
+# One guest, and its words, when it has ended, too.
+test_list_of_one() {
+	launch other sleep ms=60000
+	launch single sleep ms=60000
+	raw send '{"op": "list", "guest": "single"}' recv
+	says "\"domid\":$domid," "${out// /}"
+	says '"ended":false' "${out// /}"
+	[[ $out != *other* ]] || fail "others are in it: $out"
+	expect 0 lombard stop single other
+	raw send "{\"op\": \"list\", \"guest\": $domid}" recv
+	says '"name":"single"' "${out// /}"
+	says '"ended":true' "${out// /}"
+	says '"pid":0' "${out// /}"
 }
 
 test_lend_ranges() {
@@ -491,6 +522,6 @@ test_vmm_by_hand() {
 
 host_tests truncated_image not_elf wrong_machine no_note wild_note program_headers segments \
 	overlapping_segments image_too_large image_kinds names sizes long_command_line garbage \
-	unknown_operations wrong_fields lend_ranges wrong_descriptors wrong_console huge_packets \
+	unknown_operations wrong_fields dismiss_is_for_programs list_of_one lend_ranges wrong_descriptors wrong_console huge_packets \
 	silent_client deaf_client many_connections no_descriptor_left second_cell stale_socket bad_socket_paths \
 	vmm_by_hand group group_of_others group_of_the_store

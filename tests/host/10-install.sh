@@ -66,6 +66,20 @@ test_xen() {
 	says 'version: 4.17.lombard' "$out"
 }
 
+# So are those for what the command itself does with guests.
+test_control() {
+	local lombard
+	tree
+	lombard=$stage$prefix/bin/lombard
+	unset LOMBARD_XEN_LIBS
+	launch counted sleep ms=60000
+	expect 0 "$lombard" pause counted
+	expect 0 "$lombard" list
+	says " paused " "$out"
+	expect 0 "$lombard" stop counted
+	says "counted: stopped, status 126" "$out"
+}
+
 # With a cell of its own, and the guests' images where they were installed.
 test_commands() {
 	tree
@@ -131,4 +145,4 @@ test_example() {
 	equal "what was received" "$(<"$work/received")" "$text"
 }
 
-host_tests files xen commands example
+host_tests files xen control commands example

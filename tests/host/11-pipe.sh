@@ -172,6 +172,16 @@ test_interrupted() {
 	ended_with 143 ''
 }
 
+# Where Xen's libraries are missing, hanging up is what stops the guests.
+test_interrupted_without_libraries() {
+	LOMBARD_XEN_LIBS=/nonexistent begin_long
+	kill -INT "$pipe_pid"
+	wait "$pipe_pid"
+	equal "status" "$?" 130
+	says 'cannot stop the guests: ' "$(<"$work/long.out")"
+	until_true 5 no_guests || fail "still there: $(guest_names)"
+}
+
 # Without a chance to clean up: the guests end all the same.
 test_pipe_killed() {
 	begin_long
@@ -366,5 +376,5 @@ test_examples_usage() {
 }
 
 host_tests small one_byte empty sizes shared lent large segments source_killed sink_killed stopped \
-	interrupted pipe_killed cell_killed no_cell two bad_files bad_options examples_copied \
+	interrupted interrupted_without_libraries pipe_killed cell_killed no_cell two bad_files bad_options examples_copied \
 	examples_lent examples_shared examples_words one_to_many examples_usage

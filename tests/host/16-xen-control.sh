@@ -247,6 +247,131 @@ test_client_killed() {
 	until_true 5 no_guests || fail "the guest outlives its client"
 }
 
+# ---- by libxenctrl, and no other way ----
+
+# Whatever the command asks for is refused, or it finds no libraries: the guest does not notice.
+test_refused() {
+	local lib word
+	mkdir -p "$work/refuse"
+	for lib in evtchn gnttab foreignmemory; do
+		cp "$host_build/lib/xen/libxen$lib.so.1" "$work/refuse"
+	done
+	cp "$bin/host/libxencall-refuses.so" "$work/refuse/libxencall.so.1"
+	launch counter count
+	await "$console" "probe: count *"
+	export LOMBARD_XEN_LIBS=$work/refuse REFUSE_CALL=1 # EPERM
+	for word in pause unpause stop; do
+		expect 1 lombard "$word" counter
+		equal "what $word says" "$err" "lombard: cannot $word counter: Operation not permitted"
+		equal "what $word prints" "$out" ""
+	done
+	expect 1 lombard list
+	equal "what list says" "$err" "lombard: cannot list the guests: Operation not permitted"
+	REFUSE_CALL=3 expect 1 lombard pause counter # ESRCH
+	equal "of one that has ended meanwhile" "$err" "lombard: cannot pause counter: counter has ended"
+	REFUSE_CALL=32 expect 1 lombard stop counter # EPIPE
+	says "cannot stop counter: the cell at $LOMBARD_SOCKET ended" "$err"
+	REFUSE_OPEN=13 expect 1 lombard pause counter # EACCES
+	says "cannot reach the cell at $LOMBARD_SOCKET: Permission denied; use sudo" "$err"
+	unset LOMBARD_XEN_LIBS
+	equal "the state" "$(state_of counter)" running
+	goes_on
+	expect 0 lombard stop counter
+}
+
+# Neither Lombard's libraries, nor Debian's; what needs none goes on working.
+test_no_libraries() {
+	local word
+	launch counter count
+	await "$console" "probe: count *"
+	mkdir -p "$work/broken"
+	: >"$work/broken/libxenctrl.so.4.17"
+	for word in pause unpause stop; do
+		LOMBARD_XEN_LIBS=/nonexistent expect 1 lombard "$word" counter
+		says "lombard: cannot $word counter: Lombard's libraries for libxenctrl are not there; set LOMBARD_XEN_LIBS" "$err"
+		LD_LIBRARY_PATH=$work/broken expect 1 lombard "$word" counter
+		says "lombard: cannot $word counter: $work/broken/libxenctrl.so.4.17: " "$err"
+		says "in the package libxenmisc4.17" "$err"
+	done
+	LOMBARD_XEN_LIBS=/nonexistent expect 1 lombard list
+	says "cannot list the guests: Lombard's libraries" "$err"
+	LOMBARD_XEN_LIBS=/nonexistent expect 0 lombard dump counter -o "$work/dump"
+	LOMBARD_XEN_LIBS=/nonexistent run_probe 0 hello
+	goes_on
+	expect 0 lombard stop counter
+	LOMBARD_XEN_LIBS=/nonexistent expect 0 lombard list
+	# Told from what is remembered, and by hanging up.
+	LOMBARD_XEN_LIBS=/nonexistent expect 0 lombard stop counter
+	says "counter: stopped, status 126" "$out"
+}
+
+# Whoever runs it interrupts it: it ends with its client.
+test_interrupted_without_libraries() {
+	local client
+	rm -f "$work/count"
+	LOMBARD_XEN_LIBS=/nonexistent "$bin/lombard" run -n counter -m 8M "$probe" count >"$work/count" 2>"$work/why-not" &
+	client=$!
+	await "$work/count" "probe: count *"
+	kill -INT "$client"
+	wait "$client"
+	equal "status" "$?" 130
+	says "cannot stop the guest: Lombard's libraries" "$(<"$work/why-not")"
+	until_true 5 no_guests || fail "the guest survived"
+}
+
+# The libraries are told where the cell is, whatever the environment says.
+test_socket_by_option() {
+	local socket=$LOMBARD_SOCKET
+	launch counter count
+	export LOMBARD_SOCKET=/nonexistent/cell.sock
+	expect 0 lombard -s "$socket" pause counter
+	expect 0 lombard -s "$socket" list
+	says " paused " "$out"
+	unset LOMBARD_SOCKET
+	expect 0 lombard -s "$socket" unpause counter
+	cd "${socket%/*}" || fail "no ${socket%/*}"
+	expect 0 lombard -s "${socket##*/}" stop counter
+	expect 0 lombard -s "$socket" list
+}
+
+# fact KEY: of the last guest that `lombard list --json` has printed.
+fact() {
+	local rest=${out##*\""$1"\": }
+	printf '%s' "${rest%%[,[:space:]]*}"
+}
+
+# What `list` shows is what the account and the tools have.
+test_list_facts() {
+	launch filled lend-wait pages=512 tag=26
+	await "$console" "probe: lent id=*"
+	expect 0 lombard pause filled
+	sound
+	expect 0 lombard list --json
+	equal "bytes in use" "$(fact used)" \
+		$(((${stat[guest.filled.owned]} + ${stat[guest.filled.lent]} + ${stat[guest.filled.wired]}) * 4096))
+	[ "$(fact used)" -gt $((512 * 4096)) ] || fail "it uses $(fact used) bytes"
+	equal "bytes that it has" "$(fact memory)" $((8 << 20))
+	equal "vCPUs" "$(fact vcpus)" 1
+	equal "state" "$(fact state)" '"paused"'
+	launch spinner spin
+	pause 0.5
+	expect 0 lombard list --json
+	[[ $(fact cpu) != 0.0* ]] || fail "a guest that spins took $(fact cpu) s"
+	stop_guests
+}
+
+# More than libxenctrl is asked for at a time.
+test_many_are_listed() {
+	local n names
+	for ((n = 0; n < 140; n++)); do
+		lombard run -d -n "many$n" -m 2M "$probe" sleep ms=600000 >/dev/null || fail "launch $n"
+	done
+	read -ra names <<<"$(guest_names | tr '\n' ' ')"
+	equal "how many are listed" "${#names[@]}" 140
+	equal "the last one" "${names[139]}" many139
+	stop_guests
+}
+
 # ---- the same by Xen's tools, and a look at registers ----
 
 prober=$bin/host/xenprobe
@@ -399,5 +524,6 @@ test_special_area_is_lent() {
 
 host_tests pause pauses_count who_can_not paused_in_poll paused_often_in_poll event_while_paused \
 	paused_at_work paused_lender_is_read killed_while_paused stopped_while_paused \
-	process_that_hangs core_ends client_killed registers states states_at_work crash_by_tool xl \
+	process_that_hangs core_ends client_killed refused no_libraries interrupted_without_libraries \
+	socket_by_option list_facts many_are_listed registers states states_at_work crash_by_tool xl \
 	special_area special_area_is_lent

@@ -178,6 +178,27 @@ test_hangs() {
 	store_end
 }
 
+is_starting() { [[ $(lombard list) == *" $1  starting "* ]]; }
+
+# A launch that waits for it can be stopped; who stops it is told as with any guest.
+test_stopped_while_it_starts() {
+	local run_pid
+	store_cell
+	kill -STOP "$store_pid"
+	"$bin/lombard" run -d -n slow -m 8M "$probe" hello >"$work/slow" 2>&1 &
+	run_pid=$!
+	until_true 5 is_starting slow || fail "it is not starting: $(lombard list)"
+	expect 1 lombard pause slow
+	says "slow is still being started" "$err"
+	expect 0 lombard stop slow
+	equal "what stop says" "$out" "slow: stopped, status 126: stopped"
+	wait "$run_pid"
+	equal "status of lombard run" "$?" 1
+	expect 126 lombard wait slow
+	kill -CONT "$store_pid"
+	store_end
+}
+
 # It hangs when the cell ends, with a guest that it should still remove.
 test_hangs_at_the_end() {
 	store_cell
@@ -548,6 +569,6 @@ count_lines() {
 	say "$n"
 }
 
-host_tests start none long_path no_xenstored never_comes stock_test killed hangs hangs_at_the_end cell_killed \
+host_tests start none long_path no_xenstored never_comes stock_test killed hangs stopped_while_it_starts hangs_at_the_end cell_killed \
 	guest nodes watches shared killed_guests xl ports stream_guest_serves stream_guest_connects \
 	stream_proxies stream_proxy_killed stream_guest_killed console

@@ -27,6 +27,17 @@ $(HOST_XEN_PROGS:%=$(B)/bin/%): $(B)/bin/%: $(B)/xen/tests/%.o
 	$(Q)$(CC) -Wl,--as-needed -o $@ $^ -lxenctrl -lxenguest -lxencall -lxenevtchn -lxengnttab -lxenforeignmemory
 $(B)/xen/tests/host/xenmem.o: CPPFLAGS += -Iguest/probe
 
+# A libxencall whose hypercalls all fail: only what it says to the cell is another's.
+HOST_PROGS     += host/libxencall-refuses.so
+XENREFUSE_OBJS := $(patsubst %,$(B)/xen/%.o,tests/host/xenrefuse host-tools/xen/xencall host-tools/xen/active \
+	host-tools/xen/link hv/lib/reach hv/lib/sock)
+OBJS           += $(XENREFUSE_OBJS)
+$(B)/bin/host/libxencall-refuses.so: $(XENREFUSE_OBJS) host-tools/xen/xencall.map
+	$(SAY) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) -pthread -shared -Wl,-soname,libxencall.so.1 -Wl,-z,defs \
+		-Wl,--version-script,host-tools/xen/xencall.map -o $@ $(XENREFUSE_OBJS) $(XENLIB_LIBS)
+
 .PHONY: check-host host-run
 check-host:
 	$(Q)$(MAKE) --no-print-directory VARIANT=$(HOST_VARIANT) host-run

@@ -69,9 +69,10 @@ add_xen() {
 	mkdir -p "$tree"/var/lib/xen "$tree"/var/log/xen "$tree"/run/lock
 	ln -s ../run "$tree/var/run"
 	ln -s ../run/lock "$tree/var/lock"
-	# Threads of libxenstore are cancelled, for which libc loads it: no program names it.
-	for file in /lib/*/libgcc_s.so.1; do
-		install -D "$file" "$tree$file" || die "$file is missing"
+	# Threads of libxenstore are cancelled, for which libc loads the one; lombard loads the other.  No
+	# program names them.
+	for file in /lib/*/libgcc_s.so.1 /lib/*/libxenctrl.so.4.17; do
+		add_program "$file"
 	done
 	for file in "$build"/lib/xen/*.so*; do
 		install -D "$file" "$tree/$ours/build/release/lib/xen/${file##*/}" || die "$file is missing"
