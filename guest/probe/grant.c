@@ -42,6 +42,26 @@ static void grant_self(int argc, char **argv)
 	    -XEN_EPERM);
 }
 
+/* What is only read may lie where we can't write: here in a page of ours, mapped again to be read. */
+static void event_const(int argc, char **argv)
+{
+	uint32_t *page = (uint32_t *)new_page(1), ref, port;
+	struct evtchn_send *ro;
+	struct loan_info info;
+
+	(void)argc, (void)argv;
+	expect(2, "loan_info", loan_info(&info), 0);
+	expect(3, "port", event_alloc(DOMID_SELF, &port), 0);
+	expect(4, "grant", grant_page(page, info.domid, false, &ref), 0);
+	expect(5, "map", grant_map(info.domid, ref, false, (void **)&ro), 0);
+	*page = port;
+	expect(6, "send", hypercall_event_channel_op(EVTCHNOP_send, ro), 0);
+	expect(7, "unmask", hypercall_event_channel_op(EVTCHNOP_unmask, ro), 0);
+	expect(8, "close", hypercall_event_channel_op(EVTCHNOP_close, ro), 0);
+	expect(9, "close again", hypercall_event_channel_op(EVTCHNOP_close, ro), -XEN_EINVAL);
+	expect(10, "unmap", grant_unmap(ro), 0);
+}
+
 static int query(uint16_t domid, struct gnttab_query_size *op)
 {
 	*op = (struct gnttab_query_size){.dom = domid};
@@ -316,5 +336,6 @@ const struct test tests_grant[] = {
     {"grant-leave", grant_leave},
     {"grant-write-ro", grant_write_ro},
     {"event-storm", event_storm},
+    {"event-const", event_const},
 };
 const size_t nr_tests_grant = ARRAY_SIZE(tests_grant);

@@ -165,11 +165,26 @@ static struct answer call_chan(struct guest *g, uint32_t cmd, void *arg, uint32_
 	return a;
 }
 
+/* The others' structures may lie where the guest can't write. */
+static bool evtchn_results_p(uint32_t cmd)
+{
+	switch (cmd) {
+	case EVTCHNOP_alloc_unbound:
+	case EVTCHNOP_bind_interdomain:
+	case EVTCHNOP_bind_virq:
+	case EVTCHNOP_bind_ipi:
+	case EVTCHNOP_status:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static struct answer call_evtchn(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
 {
 	int error = evtchn_op(&g->g_events, cmd, arg, len);
 
-	return (struct answer){.value = error, .copy_back = error == 0};
+	return (struct answer){.value = error, .copy_back = error == 0 && evtchn_results_p(cmd)};
 }
 
 static struct answer call_grant(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
