@@ -172,7 +172,7 @@ void act(void)
 	else if (which < 8)
 		read_memory();
 	else if (which < 9)
-		lie_in_rings();
+		one_in(4) ? twist() : lie_in_rings();
 	else
 		be_honest();
 }

@@ -194,22 +194,22 @@ static void refresh_fill(void *arg)
 	op->nr = 1 + below(8);
 }
 
-#define CHAN(name, kind, type, weight, results, fill, done)                                        \
+#define CHAN(op, type, w, ...)                                                                     \
 	{                                                                                          \
-		"chan." #name, LOMBARD_HYPERCALL_chan_op, kind, CHANOP_##name,                     \
-		    sizeof(struct chan_##type), weight, results, fill, done, NULL                  \
+		.name = "chan." #op, .nr = LOMBARD_HYPERCALL_chan_op, .cmd = CHANOP_##op,          \
+		.size = sizeof(struct chan_##type), .weight = w, __VA_ARGS__                       \
 	}
 
 const struct op ops_chan[] = {
-    CHAN(create, BOTH, create, 10, true, create_fill, create_done),
-    CHAN(connect, BOTH, connect, 20, true, connect_fill, connect_done),
-    CHAN(accept, BOTH, connect, 20, true, connect_fill, connect_done),
-    CHAN(query, BOTH, query, 8, true, query_fill, NULL),
-    CHAN(seal, BOTH, seal, 30, false, seal_fill, NULL),
-    CHAN(reap, BOTH, id, 10, false, id_fill, NULL),
-    CHAN(close, BOTH, id, 4, false, id_fill, close_done),
-    CHAN(notify, BOTH, peers, 10, false, notify_fill, NULL),
-    CHAN(drop, BOTH, peers, 8, false, drop_fill, drop_done),
-    CHAN(refresh, BOTH, refresh, 20, false, refresh_fill, NULL),
+    CHAN(create, create, 10, .fill = create_fill, .results = true, .done = create_done),
+    CHAN(connect, connect, 20, .fill = connect_fill, .results = true, .done = connect_done),
+    CHAN(accept, connect, 20, .fill = connect_fill, .results = true, .done = connect_done),
+    CHAN(query, query, 8, .fill = query_fill, .results = true),
+    CHAN(seal, seal, 30, .fill = seal_fill),
+    CHAN(reap, id, 10, .fill = id_fill),
+    CHAN(close, id, 4, .fill = id_fill, .done = close_done),
+    CHAN(notify, peers, 10, .fill = notify_fill),
+    CHAN(drop, peers, 8, .fill = drop_fill, .done = drop_done),
+    CHAN(refresh, refresh, 20, .fill = refresh_fill),
 };
 const unsigned nr_ops_chan = ARRAY_SIZE(ops_chan);

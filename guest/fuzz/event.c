@@ -128,26 +128,26 @@ static void reset_done(const void *arg, int64_t ret)
 	hoard_clear(PORTS);
 }
 
-#define EVENT(name, kind, cmd, weight, results, fill, done)                                        \
+#define EVENT(op, k, w, ...)                                                                       \
 	{                                                                                          \
-		"evtchn." #name, __HYPERVISOR_event_channel_op, kind, EVTCHNOP_##cmd,              \
-		    sizeof(struct evtchn_##cmd), weight, results, fill, done, NULL                 \
+		.name = "evtchn." #op, .nr = __HYPERVISOR_event_channel_op, .cmd = EVTCHNOP_##op,  \
+		.size = sizeof(struct evtchn_##op), .kind = k, .weight = w, __VA_ARGS__            \
 	}
 
 const struct op ops_event[] = {
-    EVENT(alloc_unbound, BOTH, alloc_unbound, 20, true, alloc_fill, alloc_done),
-    EVENT(bind_interdomain, BOTH, bind_interdomain, 20, true, bind_fill, bind_done),
-    EVENT(bind_virq, BOTH, bind_virq, 8, true, virq_fill, virq_done),
-    EVENT(bind_ipi, BOTH, bind_ipi, 4, true, ipi_fill, ipi_done),
-    EVENT(bind_vcpu, BOTH, bind_vcpu, 6, false, bind_vcpu_fill, NULL),
-    EVENT(bind_pirq, FAILS, bind_pirq, 1, false, pirq_fill, NULL),
-    EVENT(close, BOTH, close, 30, false, port_fill, close_done),
-    EVENT(send, BOTH, send, 40, false, port_fill, NULL),
-    EVENT(unmask, BOTH, unmask, 10, false, port_fill, NULL),
-    EVENT(status, BOTH, status, 10, true, status_fill, NULL),
-    EVENT(reset, FAILS, reset, 1, false, reset_fill, reset_done),
-    EVENT(init_control, FAILS, init_control, 1, false, virq_fill, NULL),
-    EVENT(expand_array, FAILS, expand_array, 1, false, virq_fill, NULL),
-    EVENT(set_priority, FAILS, set_priority, 1, false, virq_fill, NULL),
+    EVENT(alloc_unbound, BOTH, 20, .fill = alloc_fill, .results = true, .done = alloc_done),
+    EVENT(bind_interdomain, BOTH, 20, .fill = bind_fill, .results = true, .done = bind_done),
+    EVENT(bind_virq, BOTH, 8, .fill = virq_fill, .results = true, .done = virq_done),
+    EVENT(bind_ipi, BOTH, 4, .fill = ipi_fill, .results = true, .done = ipi_done),
+    EVENT(bind_vcpu, BOTH, 6, .fill = bind_vcpu_fill),
+    EVENT(bind_pirq, FAILS, 1, .fill = pirq_fill),
+    EVENT(close, BOTH, 30, .fill = port_fill, .done = close_done),
+    EVENT(send, BOTH, 40, .fill = port_fill),
+    EVENT(unmask, BOTH, 10, .fill = port_fill),
+    EVENT(status, BOTH, 10, .fill = status_fill, .results = true),
+    EVENT(reset, FAILS, 1, .fill = reset_fill, .done = reset_done),
+    EVENT(init_control, FAILS, 1, .fill = virq_fill),
+    EVENT(expand_array, FAILS, 1, .fill = virq_fill),
+    EVENT(set_priority, FAILS, 1, .fill = virq_fill),
 };
 const unsigned nr_ops_event = ARRAY_SIZE(ops_event);

@@ -5,7 +5,7 @@
  * It makes hypercalls of every number and command, by chance: what they are given is mostly nearly
  * right, so that ports are bound, grants mapped, loans made and channels connected with whoever is
  * there, and sometimes anything at all; structures lie across pages, in memory that others can write, in
- * its table of grants, in windows, nowhere.  In between it rewrites its grants while they are used,
+ * its table of grants, in windows, behind odd page tables, nowhere.  In between it rewrites its grants while they are used,
  * sends storms of events, and writes nonsense wherever it can be read.
  *
  * It does not do what would end it, until its time is over: then it says how it is going to end, and
@@ -77,6 +77,7 @@ static void set_up(void)
 		die("fuzz: no events");
 	show_frames();
 	find_rings();
+	twist();
 	op_init();
 }
 

@@ -107,22 +107,26 @@ uint64_t wild(void); /* anything: small, extreme, an address, a gfn, a random nu
 uint16_t any_domid(void);
 uint32_t any_port(void);
 uint32_t any_ref(void);
-uint64_t any_gfn(void);	   /* ours, or next to what is ours, or nowhere */
-uint64_t our_gfn(void);	   /* private or public */
-uint64_t public_gfn(void); /* public */
-uint64_t spot(void);	   /* gfn for a window of up to 16 pages */
-uint64_t area(void);	   /* gfn for a channel's area */
+uint64_t any_gfn(void);		       /* ours, or next to what is ours, or nowhere */
+uint64_t our_gfn(void);		       /* private or public */
+uint64_t public_gfn(void);	       /* public */
+bool vital(uint64_t gfn, uint64_t nr); /* is one of them RAM that the program needs? */
+uint64_t spot(void);		       /* gfn for a window of up to 16 pages */
+uint64_t area(void);		       /* gfn for a channel's area */
 uint64_t bad_address(void);
+void twist(void);	      /* new page tables for this: */
+uint64_t twisted(void);	      /* an address that means a public page, or nothing, or nonsense */
 bool in_tables(uint64_t gfn); /* of the window area: our page tables have it */
 void name_of(char name[CHAN_NAME_LEN], uint32_t domid);
 
 /* ---- operations ---- */
 
 /* What has to be seen of an operation in the long run. */
-enum kind { BOTH, FAILS, WORKS };
+enum kind { BOTH, FAILS, WORKS }; /* BOTH, if nothing is said */
 
 /*
  * fill: a structure that might well be valid.  done: it was done, and these are the results.
+ * hurts: what chance has made of it would be the end of the program: not that, then.
  * call: instead of all that.  For grant_table_op the result is the element's status.
  */
 struct op {
@@ -134,6 +138,7 @@ struct op {
 	void (*fill)(void *arg);
 	void (*done)(const void *arg, int64_t ret);
 	int64_t (*call)(void);
+	bool (*hurts)(const void *arg);
 };
 
 #define MAX_OPS 96u

@@ -88,6 +88,14 @@ static void copy_fill(void *arg)
 	op->len = (uint16_t)below(one_in(16) ? 5000 : 2048);
 }
 
+/* Bytes of somebody else's into the program. */
+static bool copy_hurts(const void *arg)
+{
+	const struct gnttab_copy *op = arg;
+
+	return (op->flags & GNTCOPY_dest_gref) == 0 && vital(op->dest.u.gmfn, 1);
+}
+
 static void query_fill(void *arg)
 {
 	((struct gnttab_query_size *)arg)->dom = one_in(4) ? any_domid() : DOMID_SELF;
@@ -103,18 +111,18 @@ static void get_version_fill(void *arg)
 	((struct gnttab_get_version *)arg)->dom = one_in(4) ? any_domid() : DOMID_SELF;
 }
 
-#define GRANT(name, kind, cmd, weight, fill, done)                                                 \
+#define GRANT(n, op, w, ...)                                                                       \
 	{                                                                                          \
-		"grant." #name, __HYPERVISOR_grant_table_op, kind, GNTTABOP_##cmd,                 \
-		    sizeof(struct gnttab_##cmd), weight, true, fill, done, NULL                    \
+		.name = "grant." #n, .nr = __HYPERVISOR_grant_table_op, .cmd = GNTTABOP_##op,      \
+		.size = sizeof(struct gnttab_##op), .weight = w, .results = true, __VA_ARGS__      \
 	}
 
 const struct op ops_grant[] = {
-    GRANT(map, BOTH, map_grant_ref, 60, map_fill, map_done),
-    GRANT(unmap, BOTH, unmap_grant_ref, 50, unmap_fill, unmap_done),
-    GRANT(copy, BOTH, copy, 60, copy_fill, NULL),
-    GRANT(query_size, BOTH, query_size, 4, query_fill, NULL),
-    GRANT(set_version, BOTH, set_version, 4, set_version_fill, NULL),
-    GRANT(get_version, BOTH, get_version, 4, get_version_fill, NULL),
+    GRANT(map, map_grant_ref, 60, .fill = map_fill, .done = map_done),
+    GRANT(unmap, unmap_grant_ref, 50, .fill = unmap_fill, .done = unmap_done),
+    GRANT(copy, copy, 60, .fill = copy_fill, .hurts = copy_hurts),
+    GRANT(query_size, query_size, 4, .fill = query_fill),
+    GRANT(set_version, set_version, 4, .fill = set_version_fill),
+    GRANT(get_version, get_version, 4, .fill = get_version_fill),
 };
 const unsigned nr_ops_grant = ARRAY_SIZE(ops_grant);

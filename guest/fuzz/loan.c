@@ -148,20 +148,33 @@ static void discard_fill(void *arg)
 		op->gfn = spot();
 }
 
-#define LOAN(name, kind, type, weight, results, fill, done)                                        \
+/* Never in memory that others may write to. */
+static void discard_done(const void *arg, int64_t ret)
+{
+	(void)arg, (void)ret;
+}
+
+static bool discard_hurts(const void *arg)
+{
+	const struct loan_discard *op = arg;
+
+	return vital(op->gfn, op->nr_pages);
+}
+
+#define LOAN(op, type, w, ...)                                                                     \
 	{                                                                                          \
-		"loan." #name, LOMBARD_HYPERCALL_loan_op, kind, LOANOP_##name,                     \
-		    sizeof(struct loan_##type), weight, results, fill, done, NULL                  \
+		.name = "loan." #op, .nr = LOMBARD_HYPERCALL_loan_op, .cmd = LOANOP_##op,          \
+		.size = sizeof(struct loan_##type), .weight = w, __VA_ARGS__                       \
 	}
 
 const struct op ops_loan[] = {
-    LOAN(info, BOTH, info, 3, true, nothing_fill, NULL),
-    LOAN(lend, BOTH, lend, 50, true, lend_fill, lend_done),
-    LOAN(borrow, BOTH, borrow, 60, false, borrow_fill, borrow_done),
-    LOAN(return, BOTH, return, 50, false, return_fill, return_done),
-    LOAN(recall, BOTH, recall, 40, false, recall_fill, recall_done),
-    LOAN(query, BOTH, query, 10, true, query_fill, NULL),
-    LOAN(next, BOTH, query, 30, true, next_fill, next_done),
-    LOAN(discard, BOTH, discard, 20, false, discard_fill, NULL),
+    LOAN(info, info, 3, .fill = nothing_fill, .results = true),
+    LOAN(lend, lend, 50, .fill = lend_fill, .results = true, .done = lend_done),
+    LOAN(borrow, borrow, 60, .fill = borrow_fill, .done = borrow_done),
+    LOAN(return, return, 50, .fill = return_fill, .done = return_done),
+    LOAN(recall, recall, 40, .fill = recall_fill, .done = recall_done),
+    LOAN(query, query, 10, .fill = query_fill, .results = true),
+    LOAN(next, query, 30, .fill = next_fill, .results = true, .done = next_done),
+    LOAN(discard, discard, 20, .fill = discard_fill, .done = discard_done, .hurts = discard_hurts),
 };
 const unsigned nr_ops_loan = ARRAY_SIZE(ops_loan);

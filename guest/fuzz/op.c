@@ -97,15 +97,24 @@ static void spoil(uint8_t *p, size_t size)
 	}
 }
 
-static void prepare(const struct op *op, void *arg, unsigned n)
+static void prepare_one(const struct op *op, uint8_t *arg)
+{
+	op->fill(arg);
+	/* The frames of our table must stay where the second vCPU sees them. */
+	if (!one_in(6) || (second_p && op->nr == __HYPERVISOR_memory_op))
+		return;
+	spoil(arg, op->size);
+	if (op->hurts == NULL || !op->hurts(arg))
+		return;
+	memset(arg, 0, op->size);
+	op->fill(arg);
+}
+
+static void prepare(const struct op *op, uint8_t *arg, unsigned n)
 {
 	memset(arg, 0, (size_t)op->size * n);
-	for (unsigned i = 0; i < n; i++) {
-		op->fill((uint8_t *)arg + (size_t)i * op->size);
-		/* The frames of our table must stay where the second vCPU sees them. */
-		if (one_in(6) && !(second_p && op->nr == __HYPERVISOR_memory_op))
-			spoil((uint8_t *)arg + (size_t)i * op->size, op->size);
-	}
+	for (unsigned i = 0; i < n; i++)
+		prepare_one(op, arg + (size_t)i * op->size);
 }
 
 /*
@@ -126,7 +135,7 @@ static uint8_t *place(size_t size, bool known, bool *readable)
 		return field.private + below(PAGE_SIZE * (PRIVATE_PAGES - 1));
 	case 2:
 		*readable = false;
-		return (uint8_t *)bad_address();
+		return (uint8_t *)(!known && one_in(2) ? twisted() : bad_address());
 	case 16:
 	case 17:
 		return field.public +

@@ -138,8 +138,9 @@ static int64_t exit_status(void)
 
 static uint64_t writable(void)
 {
-	return one_in(8) ? bad_address()
-			 : (uint64_t)field.public + below((uint32_t)PAGE_SIZE * (PUBLIC_PAGES - 1));
+	if (one_in(8))
+		return one_in(2) ? twisted() : bad_address();
+	return (uint64_t)field.public + below((uint32_t)PAGE_SIZE * (PUBLIC_PAGES - 1));
 }
 
 static uint64_t any_vcpu(void)
@@ -238,27 +239,34 @@ static int64_t unknown_command(void)
 	return hypercall(nr, cmd, wild(), wild(), wild(), wild());
 }
 
-#define MEMORY(name, fill, done, kind, weight)                                                     \
+/* The core writes to the shared info page. */
+static bool memory_hurts(const void *arg)
+{
+	return vital(((const struct xen_add_to_physmap *)arg)->gpfn, 1);
+}
+
+#define MEMORY(n, w, k, f)                                                                         \
 	{                                                                                          \
-		"memory." #name, __HYPERVISOR_memory_op, kind, XENMEM_add_to_physmap,              \
-		    sizeof(struct xen_add_to_physmap), weight, false, fill, done, NULL             \
+		.name = "memory." #n, .nr = __HYPERVISOR_memory_op, .cmd = XENMEM_add_to_physmap,  \
+		.size = sizeof(struct xen_add_to_physmap), .weight = w, .kind = k, .fill = f,      \
+		.done = frame_done, .hurts = memory_hurts                                          \
 	}
-#define HVM(name, results, weight)                                                                 \
+#define HVM(op, w, ...)                                                                            \
 	{                                                                                          \
-		"hvm." #name, __HYPERVISOR_hvm_op, BOTH, HVMOP_##name,                             \
-		    sizeof(struct xen_hvm_param), weight, results, name##_fill, NULL, NULL         \
+		.name = "hvm." #op, .nr = __HYPERVISOR_hvm_op, .cmd = HVMOP_##op,                  \
+		.size = sizeof(struct xen_hvm_param), .weight = w, .fill = op##_fill, __VA_ARGS__  \
 	}
-#define CALL(name, kind, call, weight)                                                             \
+#define CALL(n, k, c, w)                                                                           \
 	{                                                                                          \
-		name, 0, kind, 0, 0, weight, false, NULL, NULL, call                               \
+		.name = n, .kind = k, .weight = w, .call = c                                       \
 	}
 
 const struct op ops_other[] = {
-    MEMORY(shared_info, shared_info_fill, frame_done, BOTH, 8),
-    MEMORY(grant_table, frame_fill, frame_done, BOTH, 8),
-    MEMORY(other_space, space_fill, frame_done, FAILS, 2),
-    HVM(get_param, true, 4),
-    HVM(set_param, false, 4),
+    MEMORY(shared_info, 8, BOTH, shared_info_fill),
+    MEMORY(grant_table, 8, BOTH, frame_fill),
+    MEMORY(other_space, 2, FAILS, space_fill),
+    HVM(get_param, 4, .results = true),
+    HVM(set_param, 4, .results = false),
     CALL("version", BOTH, version, 6),
     CALL("console.write", BOTH, console_write, 3),
     CALL("console.read", WORKS, console_read, 2),

@@ -122,7 +122,7 @@ uint64_t area(void)
 	return field.info.window_gfn + SPOT_PAGES + below(AREAS) * AREA_PAGES;
 }
 
-uint64_t any_gfn(void)
+static uint64_t some_gfn(void)
 {
 	struct thing t;
 
@@ -153,6 +153,27 @@ uint64_t any_gfn(void)
 	default:
 		return our_gfn();
 	}
+}
+
+static bool among(uint64_t gfn, const void *pages, uint32_t nr)
+{
+	return gfn - gfn_of(pages) < nr;
+}
+
+bool vital(uint64_t gfn, uint64_t nr)
+{
+	for (; nr > 0 && gfn < field.info.ram_pages; nr--, gfn++)
+		if (gfn != 0 && !among(gfn, field.private, PRIVATE_PAGES) &&
+		    !among(gfn, field.public, PUBLIC_PAGES))
+			return true;
+	return false;
+}
+
+uint64_t any_gfn(void)
+{
+	uint64_t gfn = some_gfn();
+
+	return vital(gfn, 1) ? 0 : gfn;
 }
 
 uint16_t any_domid(void)
