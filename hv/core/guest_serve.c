@@ -234,6 +234,21 @@ static void serve_faults(struct guest *g)
 			serve_fault(g, msgs[i].arg.pagefault.address, msgs[i].arg.pagefault.flags);
 }
 
+/* For a VMM that said nothing else. */
+static const char *exit_sentence(const struct wire_exit *msg)
+{
+	if (msg->text[0] != '\0')
+		return msg->text;
+	switch (msg->reason) {
+	case SHUTDOWN_reboot:
+		return "it asked for a reboot, which is its end here";
+	case SHUTDOWN_crash:
+		return "it says that it crashed";
+	default:
+		return "";
+	}
+}
+
 static void serve_exit(struct guest *g, struct wire_exit *msg)
 {
 	enum guest_end end = GUEST_END_ERROR;
@@ -261,7 +276,7 @@ static void serve_exit(struct guest *g, struct wire_exit *msg)
 			    msg->reason);
 		break;
 	}
-	guest_end_with(g, end, status, "%s", msg->text);
+	guest_end_with(g, end, status, "%s", exit_sentence(msg));
 }
 
 union request {

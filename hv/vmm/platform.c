@@ -8,36 +8,18 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lombard/loan.h"
+#include "vmm/pvh.h"
 #include "vmm/vmm.h"
 #include "xen/public.h"
 
-#define PAGE_SIZE 4096
-
-/* A hypercall page has an entry of this size for each number: Xen public/arch-x86/xen.h. */
-#define ENTRY_SIZE 32
-
-/* mov $number, %eax; out %eax, $port; ret */
-static void write_entry(uint8_t *at, uint32_t number)
-{
-	const uint8_t code[] = {0xb8, (uint8_t)number, 0, 0, 0, 0xe7, LOMBARD_HYPERCALL_PORT, 0xc3};
-
-	memcpy(at, code, sizeof(code));
-}
-
-/* iret is no function: it traps (ud2), as there is nothing that could be returned to by it. */
 static bool write_hypercall_page(struct vmm *vm, uint64_t value)
 {
-	const uint8_t ud2[] = {0x0f, 0x0b};
-	uint8_t page[PAGE_SIZE];
+	uint8_t page[PVH_CALL_PAGE];
 
 	/* The low bits say which page, and there is one. */
-	if (value % PAGE_SIZE != 0)
+	if (value % sizeof(page) != 0)
 		return false;
-	memset(page, 0xcc, sizeof(page));
-	for (uint32_t i = 0; i < PAGE_SIZE / ENTRY_SIZE; i++)
-		write_entry(&page[(size_t)i * ENTRY_SIZE], i);
-	memcpy(&page[(size_t)__HYPERVISOR_iret * ENTRY_SIZE], ud2, sizeof(ud2));
+	pvh_hypercall_page(page);
 	return gmem_write(&vm->mem, value, page, sizeof(page)) == 0;
 }
 

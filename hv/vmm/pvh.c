@@ -7,6 +7,9 @@
 
 #include "lib/sys.h"
 
+const char pvh_wants_kernel_option[] =
+    "it is a Linux kernel, which starts by `lombard run --kernel`";
+
 int pvh_bad_image(struct loader *l, const char *what)
 {
 	return failure_set(l->f, -ENOEXEC, "%s can't be loaded: %s", l->img->path, what);
@@ -102,8 +105,7 @@ static int load_from_ram(struct loader *l)
 static int check_wishes(struct loader *l)
 {
 	if (l->linux_p && !l->img->lapic)
-		return pvh_bad_image(
-		    l, "it is a Linux kernel, which starts by `lombard run --kernel`");
+		return pvh_bad_image(l, pvh_wants_kernel_option);
 	if (l->cmdline_max > 0 && strlen(l->img->cmdline) > l->cmdline_max)
 		return failure_set(l->f, -E2BIG,
 		    "the guest's command line is too long: %s takes %u bytes", l->img->path,

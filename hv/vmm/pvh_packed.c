@@ -114,6 +114,8 @@ int pvh_find_packed(struct loader *l)
 		return failure_sys(l->f, ret, "%s can't be read", l->img->path);
 	if (!bzimage_p(head, sizeof(head)))
 		return 0;
+	if (!l->img->lapic)
+		return pvh_bad_image(l, pvh_wants_kernel_option);
 	if (bzimage_parse(head, l->file_size, &b, &why) != 0)
 		return pvh_bad_image(l, why);
 	return unpack_payload(l, &b);

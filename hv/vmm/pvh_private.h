@@ -43,6 +43,9 @@ struct loader {
 	bool call_page; /* note HYPERCALL_PAGE: it asks for its hypercalls when it runs */
 };
 
+/* For pvh_bad_image: a Linux kernel without local APICs. */
+extern const char pvh_wants_kernel_option[];
+
 int pvh_bad_image(struct loader *l, const char *what);
 
 /*

@@ -6,8 +6,8 @@
 #   initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS
 #
 # It holds a userland of busybox and bash, the programs of BUILD/bin (build/release), the guests'
-# images, the scripts that test, the kernel's KVM modules, Xen's tools where they are installed here, with
-# our libraries for them, and the libraries that all of it needs.
+# images, the scripts that test, the kernel's KVM modules, the same kernel for Linux guests, Xen's tools
+# where they are installed here, with our libraries for them, and the libraries that all of it needs.
 # SETTINGS is a file with variables for init.sh.
 set -u
 export LC_ALL=C
@@ -86,6 +86,9 @@ add_xen() {
 	[ ! -f /etc/xen/xl.conf ] || install -D -m 644 /etc/xen/xl.conf "$tree/etc/xen/xl.conf"
 }
 
+# What linux.sh makes, for guests.
+add_linux() { "$root/tests/testbed/linux.sh" "$kernel" "$tree/$ours/linux" || exit 1; }
+
 add_scripts() {
 	local file
 	for file in "$root"/tests/{host,tools,testbed}/*.sh "$root"/host-tools/*.sh; do
@@ -101,6 +104,7 @@ mkdir "$tree/etc"
 add_userland
 add_programs
 add_xen
+add_linux
 add_scripts
 install -D -m 644 -t "$tree/modules" "$kernel"/modules/*.ko || die "no modules in $kernel"
 (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$out" || die "no archive"

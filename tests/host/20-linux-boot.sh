@@ -1,0 +1,127 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Linux guests, from kernels as Debian packages them: up to the first process and every way down again.
+# HOST_LINUX is a directory that tests/testbed/linux.sh has filled (linux/ beside tests/ if absent, which is where
+# it is in a testbed).
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+limit=120
+linux=${HOST_LINUX:-$host_root/linux}
+
+need_linux() {
+	local key flags
+	while read -r key flags; do
+		[ "$key" != flags ] || break
+	done </proc/cpuinfo
+	case " $flags " in
+	*' vmx '* | *' svm '*) ;;
+	*) skip "the processor has neither VMX nor SVM, so KVM can't run Linux here; the testbeds do" ;;
+	esac
+	[ -r "$linux/vmlinuz" ] || skip "there is no Linux kernel for guests here (tests/testbed/linux.sh makes a directory of it)"
+}
+
+# boot STATUS WHAT [OPTION...]: what linux-init.sh is to do.
+boot() {
+	local want=$1 what=$2
+	shift 2
+	expect "$want" lombard run --kernel "$linux/vmlinuz" --initrd "$linux/initrd" \
+		--append "console=hvc0 earlyprintk=xen quiet panic=-1 do=$what" --mem 256M "$@"
+}
+
+test_poweroff() {
+	need_linux
+	boot 0 poweroff
+	says 'guest: init at' "$out"
+	says 'hypervisor xen PVH' "$out"
+	says ' 1 CPUs' "$out"
+	equal "what is said of it" "$err" ''
+}
+
+test_reboot() {
+	need_linux
+	boot 0 reboot
+	says 'it asked for a reboot' "$err"
+}
+
+test_panic() {
+	need_linux
+	boot 124 panic
+	says 'sysrq triggered crash' "$out"
+	says 'it says that it crashed' "$err"
+}
+
+# An interrupt has to come for each.
+test_timers() {
+	need_linux
+	boot 0 sleep
+	says 'guest: slept 3 times' "$out"
+}
+
+test_two_cpus() {
+	need_linux
+	boot 0 sleep --vcpus 2
+	says ' 2 CPUs' "$out"
+}
+
+test_four_cpus() {
+	need_linux
+	boot 0 sleep --vcpus 4
+	says ' 4 CPUs' "$out"
+}
+
+test_stopped_by_somebody() {
+	need_linux
+	expect 0 lombard run -d -n held --kernel "$linux/vmlinuz" --initrd "$linux/initrd" \
+		--append "console=hvc0 quiet do=hold" --memory 256M
+	read -r domid _ console <<<"$out"
+	await "$console" 'guest: init at*' 60
+	expect 0 lombard stop held
+	await_end held 126
+}
+
+# Everything but a kernel and its initrd; what the machine can not do is found out later.
+test_wrong_images() {
+	local dir=$work/images
+	[ -r "$linux/vmlinuz" ] || skip "there is no Linux kernel for guests here (tests/testbed/linux.sh makes a directory of it)"
+	mkdir -p "$dir"
+	head -c 1000000 "$linux/vmlinuz" >"$dir/short"
+	expect 1 lombard run --kernel "$dir/short"
+	says 'longer than the file, which may have been cut off' "$err"
+	{
+		head -c 2000000 "$linux/vmlinuz"
+		head -c 100000 /dev/zero
+		tail -c +2100001 "$linux/vmlinuz"
+	} >"$dir/damaged"
+	expect 1 lombard run --kernel "$dir/damaged"
+	says "can't be unpacked" "$err"
+	expect 1 lombard run --kernel "$linux/initrd"
+	says 'not an ELF file, nor a Linux bzImage' "$err"
+	expect 1 lombard run "$linux/vmlinuz"
+	says 'lombard run --kernel' "$err"
+	expect 1 lombard run --kernel "$linux/vmlinuz" -m 32M
+	says 'give it more' "$err"
+	expect 1 lombard run --kernel "$linux/vmlinuz" --initrd /dev/null
+	says 'not a regular file' "$err"
+	head -c 64M /dev/zero >"$dir/large"
+	expect 1 lombard run --kernel "$linux/vmlinuz" --initrd "$dir/large" -m 100M
+	says 'has room for' "$err"
+	expect 1 lombard run --kernel "$linux/vmlinuz" --append "$(printf '%02100d' 1)"
+	says 'less than 2048' "$err"
+	rm -r "$dir"
+}
+
+test_options() {
+	expect 2 lombard run --kernel x y
+	says 'there is no IMAGE' "$err"
+	expect 2 lombard run --append x "$probe"
+	says 'for a --kernel' "$err"
+	expect 2 lombard run --kernel x --vcpus 0
+	says 'give a number' "$err"
+	expect 1 lombard run --kernel "$work/nothing"
+	says 'cannot open the kernel' "$err"
+	expect 1 lombard run --kernel "$probe" --initrd "$work/nothing"
+	says 'cannot open the initrd' "$err"
+}
+
+host_tests options wrong_images poweroff reboot panic timers two_cpus four_cpus stopped_by_somebody

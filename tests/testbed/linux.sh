@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A Linux guest for the tests, from one of kernel.sh's directories:
+#
+#   linux.sh KERNEL-DIR OUT      OUT/vmlinuz, OUT/initrd
+#
+# The initrd is busybox with linux-init.sh as its first process, and the modules of the same kernel
+# that a Xen guest wants.
+set -u
+export LC_ALL=C
+
+kernel=${1:?usage: linux.sh KERNEL-DIR OUT}
+out=${2:?usage: linux.sh KERNEL-DIR OUT}
+here=$(cd "${0%/*}" && pwd)
+modules='xen-gntdev xen-gntalloc xen-evtchn xen-privcmd xenfs xen-blkfront'
+
+die() {
+	printf 'linux.sh: %s\n' "$*" >&2
+	exit 1
+}
+
+# add_module NAME: uncompressed, as busybox takes them.
+add_module() {
+	local file
+	file=$(find "$kernel/tree/lib/modules" -name "$1.ko" -o -name "$1.ko.xz" | head -n 1)
+	case $file in
+	*.xz) xz -dc "$file" >"$tree/modules/$1.ko" ;;
+	?*) cp "$file" "$tree/modules/$1.ko" ;;
+	*) die "this kernel has no module $1" ;;
+	esac
+}
+
+tree=$(mktemp -d) || exit 1
+trap 'rm -rf "$tree"' EXIT
+mkdir -p "$tree"/{bin,dev,proc,sys,mnt,modules} "$out" || exit 1
+install "$(command -v busybox)" "$tree/bin/busybox" || die "there is no busybox"
+install "$here/linux-init.sh" "$tree/init" || exit 1
+for name in $modules; do
+	add_module "$name"
+done
+(cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$out/initrd" || die "no archive"
+install -m 644 "$kernel/vmlinuz" "$out/vmlinuz"
