@@ -3,21 +3,22 @@
 #
 # The whole system inside a testbed, as one cpio archive.
 #
-#   initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS
+#   initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS [qemu]
 #
 # It holds a userland of busybox and bash, the programs of BUILD/bin (build/release), the guests'
 # images, the scripts that test, the kernel's KVM modules, the same kernel for Linux guests, Xen's tools
 # where they are installed here, with our libraries for them, and the libraries that all of it needs.
-# SETTINGS is a file with variables for init.sh.
+# SETTINGS is a file with variables for init.sh.  With "qemu" QEMU goes in, too, for its microvm.
 set -u
 export LC_ALL=C
 
-usage='usage: initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS'
+usage='usage: initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS [qemu]'
 out=$(realpath -m "${1:?$usage}")
 kernel=${2:?$usage}
 build=${3:?$usage}
 guests=${4:?$usage}
 settings=${5:?$usage}
+more=${6:-}
 root=$(cd "${0%/*}/../.." && pwd)
 ours=lombard # where the scripts lie inside, as they do in the repository
 
@@ -89,9 +90,17 @@ add_xen() {
 # What linux.sh makes, for guests.
 add_linux() { "$root/tests/testbed/linux.sh" "$kernel" "$tree/$ours/linux" || exit 1; }
 
+add_qemu() {
+	local file
+	add_program "$(command -v qemu-system-x86_64)"
+	for file in bios-microvm.bin linuxboot_dma.bin pvh.bin; do
+		install -D -m 644 "/usr/share/qemu/$file" "$tree/usr/share/qemu/$file" || die "$file is missing"
+	done
+}
+
 add_scripts() {
 	local file
-	for file in "$root"/tests/{host,tools,testbed}/*.sh "$root"/host-tools/*.sh; do
+	for file in "$root"/tests/{host,tools,testbed,bench}/*.sh "$root"/host-tools/*.sh; do
 		install -D "$file" "$tree/$ours/${file#"$root"/}"
 	done
 	install -D -m 644 "$settings" "$tree/$ours/settings"
@@ -105,6 +114,7 @@ add_userland
 add_programs
 add_xen
 add_linux
+[ "$more" != qemu ] || add_qemu
 add_scripts
 install -D -m 644 -t "$tree/modules" "$kernel"/modules/*.ko || die "no modules in $kernel"
 (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$out" || die "no archive"

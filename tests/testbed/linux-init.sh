@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The first process of a Linux guest: says what it found, then does what the kernel's command line has as
@@ -11,7 +12,8 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 
 what=poweroff
-for word in $(cat /proc/cmdline); do
+read -r words </proc/cmdline
+for word in $words; do
 	case $word in do=*) what=${word#do=} ;; esac
 done
 read -r uptime _ </proc/uptime

@@ -5,6 +5,7 @@
 #                        ONE=NAME runs one test by name; KERNELS= picks others; with PROCESSORS=1
 #                        Linux guests do not crash now and then: see machine.sh
 #   make check-npt-6.1   on one of the kernels
+#   make bench-boot      a Linux guest's way to its first process, beside QEMU's microvm, on AMD nested paging
 #   make shell-npt shell-ept   a shell in there
 #   make testbed-ready   fetches and builds what these need, and runs nothing
 #
@@ -22,7 +23,7 @@ EPT_KERNELS   = $(or $(KERNELS),6.1)
 TESTBED_ONES := $(foreach v,npt ept,$(foreach k,$(if $(filter npt,$(v)),$(NPT_KERNELS),$(EPT_KERNELS)),\
 	check-$(v)-$(firstword $(subst :, ,$(k)))))
 
-.PHONY: testbed-ready check-npt check-ept shell-npt shell-ept $(TESTBED_ONES)
+.PHONY: testbed-ready bench-boot check-npt check-ept shell-npt shell-ept $(TESTBED_ONES)
 # So that several can run at once.  What can't be had here, each of them misses by itself.
 testbed-ready: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --fetch --vendor npt $(NPT_KERNELS:%=--kernel %)
@@ -33,6 +34,9 @@ check-npt: $(TESTBED_NEED)
 
 check-ept: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --limit 1800 --vendor ept $(EPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
+
+bench-boot: $(TESTBED_NEED)
+	$(Q)$(TESTBED) --limit 900 --with-qemu --vendor npt --kernel $(firstword $(NPT_KERNELS)) tests/bench/boot.sh $(ROUNDS)
 
 shell-npt: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --vendor npt --kernel $(firstword $(NPT_KERNELS)) --shell

@@ -16,6 +16,7 @@
 #   --build DIR         what goes inside (build/release), and
 #   --guests DIR        the guests' images (build/guest)
 #   --processors N      of the NPT machine (2); 1 for guests with interrupts: see machine.sh
+#   --with-qemu         QEMU goes inside, too, for comparisons
 #   --limit SECONDS     of wall time for each kernel; then the machine is ended (1200)
 #
 # Results are kept in build/testbed/VENDOR-K: console, results/ (command.log, dmesg, facts, logs of
@@ -35,6 +36,7 @@ build=$root/build/release
 guests=$root/build/guest
 limit=1200
 processors=2
+more=
 mode=run
 command=()
 
@@ -53,6 +55,7 @@ options() {
 		case $1 in
 		--shell) mode=shell ;;
 		--fetch) mode=fetch ;;
+		--with-qemu) more=qemu ;;
 		--help) usage 0 ;;
 		--vendor | --kernel | --build | --guests | --processors | --limit | --test)
 			[ $# -ge 2 ] || die "$1 wants a value"
@@ -119,7 +122,7 @@ prepare() {
 	rm -rf "$dir"
 	mkdir -p "$dir/results" || exit 2
 	write_settings "$dir/settings"
-	"$here/initramfs.sh" "$dir/initramfs.cpio" "$kernel_dir" "$build" "$guests" "$dir/settings" || exit 2
+	"$here/initramfs.sh" "$dir/initramfs.cpio" "$kernel_dir" "$build" "$guests" "$dir/settings" $more || exit 2
 }
 
 run_one() {

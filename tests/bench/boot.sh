@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# How long a Linux guest takes from its launch to its first process, beside QEMU's microvm with the same
+# kernel and initrd, by turns; and what a guest's process takes of the host beside the guest's memory.
+# Runs in a testbed (`make bench-boot`), or wherever there is a linux/ (tests/testbed/linux.sh).
+#
+#   boot.sh [ROUNDS]
+set -u
+cd "${0%/*}/../.." || exit 1
+export LC_ALL=C
+rounds=${1:-5}
+bin=$PWD/build/release/bin
+linux=$PWD/linux
+memory=256
+append='quiet panic=-1 do=poweroff'
+
+work=$(mktemp -d) || exit 1
+export LOMBARD_SOCKET=$work/cell.sock
+trap 'rm -rf "$work"' EXIT
+
+die() {
+	printf 'boot.sh: %s\n' "$*" >&2
+	exit 1
+}
+
+# until_init COMMAND...: ms from now to the guest's word, in $ms; and until it has ended, in $ms_end.
+until_init() {
+	local start=${EPOCHREALTIME/./} line
+	ms=
+	while IFS= read -r line; do
+		[[ $line != *'guest: init at'* ]] || ms=$(((${EPOCHREALTIME/./} - start) / 1000))
+		printf '%s\n' "$line" >>"$work/console"
+	done < <("$@" 2>&1 </dev/null)
+	ms_end=$(((${EPOCHREALTIME/./} - start) / 1000))
+	[ -n "$ms" ] || die "no guest came to its init: $* ($(tail -n 5 "$work/console"))"
+}
+
+boot_lombard() {
+	until_init "$bin/lombard" run --kernel "$linux/vmlinuz" --initrd "$linux/initrd" \
+		--mem "${memory}M" --append "console=hvc0 $append"
+}
+
+boot_qemu() {
+	until_init qemu-system-x86_64 -M microvm -accel kvm -cpu host -m "$memory" -nodefaults \
+		-no-user-config -display none -no-reboot -serial stdio \
+		-kernel "$linux/vmlinuz" -initrd "$linux/initrd" -append "console=ttyS0 $append"
+}
+
+median() {
+	local sorted
+	mapfile -t sorted < <(printf '%s\n' "$@" | sort -n)
+	printf '%d' "${sorted[$#/2]}"
+}
+
+# KiB of a process beside memory that is shared, as the guest's is.
+own_memory() {
+	local key value sum=0
+	while read -r key value _; do
+		case $key in Pss_Anon: | Pss_File:) sum=$((sum + value)) ;; esac
+	done <"/proc/$1/smaps_rollup"
+	printf '%d' "$sum"
+}
+
+measure_memory() {
+	local console pid
+	read -r _ _ console < <("$bin/lombard" run -d -n held --kernel "$linux/vmlinuz" \
+		--initrd "$linux/initrd" --mem "${memory}M" --append 'console=hvc0 quiet do=hold')
+	until grep -q 'guest: init at' "$console"; do sleep 0.1; done
+	pid=$("$bin/lombard" list | awk '$2 == "held" { print $4 }')
+	printf 'the process of a Linux guest takes %d KiB beside the guest'"'"'s memory\n' "$(own_memory "$pid")"
+	"$bin/lombard" stop held >/dev/null
+}
+
+[ -r "$linux/vmlinuz" ] || die "there is no $linux/vmlinuz"
+"$bin/lombardd" >"$work/cell.log" 2>&1 </dev/null &
+until "$bin/lombard" list >/dev/null 2>&1; do sleep 0.05; done
+ours=()
+theirs=()
+qemu=$(command -v qemu-system-x86_64)
+for ((i = 0; i < rounds; i++)); do
+	boot_lombard
+	ours+=("$ms")
+	printf 'lombard run        %6d ms to init, %6d ms to the end\n' "$ms" "$ms_end"
+	[ -n "$qemu" ] || continue
+	boot_qemu
+	theirs+=("$ms")
+	printf 'QEMU microvm       %6d ms to init, %6d ms to the end\n' "$ms" "$ms_end"
+done
+printf 'median of %d: lombard run %d ms' "$rounds" "$(median "${ours[@]}")"
+if [ -n "$qemu" ]; then
+	ratio=$(($(median "${ours[@]}") * 100 / $(median "${theirs[@]}")))
+	printf ', QEMU microvm %d ms: %d.%02d times' "$(median "${theirs[@]}")" $((ratio / 100)) $((ratio % 100))
+else
+	printf ' (there is no QEMU here)'
+fi
+echo
+measure_memory
+"$bin/lombard" shutdown
+wait
