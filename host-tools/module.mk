@@ -7,5 +7,6 @@ lombard_PKGS := jansson
 
 include host-tools/libchan/module.mk
 include host-tools/xen/module.mk
+include host-tools/blk/module.mk
 include host-tools/examples/module.mk
 include host-tools/install.mk

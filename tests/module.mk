@@ -50,6 +50,7 @@ unit/stress_chan_SRCS := tests/unit/chan/stress_chan.c $(CHAN_FAKE) $(CHAN_SRCS)
 unit/chan_fuzz_SRCS := $(wildcard tests/fuzz/*.c) $(CHAN_SRCS)
 
 $(B)/tests/unit/%.o: CPPFLAGS += -Itests/unit
+$(B)/tests/unit/blk/%.o: CPPFLAGS += -Ihost-tools/blk
 # Parts of the small guests' library that need no guest.
 $(B)/tests/unit/guest/%.o $(B)/guest/lib/%.o: CPPFLAGS += -Iguest/lib
 

@@ -25,6 +25,7 @@ static const struct {
     {tests_xenstore, &nr_tests_xenstore},
     {tests_smp, &nr_tests_smp},
     {tests_upcall, &nr_tests_upcall},
+    {tests_disk, &nr_tests_disk},
 };
 
 static const char *running = "?";

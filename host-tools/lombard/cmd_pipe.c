@@ -228,7 +228,7 @@ static int pipe_file(struct cli *cli, struct pipe_job *job, const struct stat *s
 	struct client control;
 	int err;
 
-	err = launch_or_open(&control, cli->socket);
+	err = launch_or_open(&control, cli->socket, LAUNCH_UNTIL_IDLE);
 	if (err)
 		return CLI_FAILED;
 	progress_start(&progress, job->bytes);

@@ -11,6 +11,7 @@
 
 #include "cli.h"
 #include "client.h"
+#include "disks.h"
 #include "exit_event.h"
 #include "launch.h"
 #include "signals.h"
@@ -29,13 +30,17 @@ struct run_options {
 	uint64_t vcpus;
 	uint64_t windows;
 	bool detach;
+	struct disks disks;
 };
 
 /* A guest in the foreground. */
 struct session {
 	struct client *c;
 	const char *what;
+	const struct cli *cli;
+	const struct disks *disks;
 	json_int_t domid; /* 0 until the answer is there */
+	bool no_disks;	  /* it could not have them, and never ran */
 	struct xenctl xen;
 	bool stopping; /* by the thread */
 	pthread_t stopper;
@@ -57,6 +62,7 @@ static const struct argp_option options[] = {
 	0},
     {"vcpus", 'c', "N", 0, "Virtual CPUs of the guest (1)", 0},
     {"windows", 'w', "SIZE", 0, "Room for what it borrows (256M)", 0},
+    {"disk", 'D', "FILE[,ro][,name=xvda]", 0, "Give it a disk; again for more", 0},
     {"detach", 'd', NULL, 0, "Do not wait: print domid, name and console file", 0},
     {0},
 };
@@ -136,6 +142,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'd':
 		o->detach = true;
 		return 0;
+	case 'D':
+		disks_add(&o->disks, arg, state);
+		return 0;
 	case ARGP_KEY_ARG:
 		take_image(o, arg, state);
 		return 0;
@@ -187,11 +196,12 @@ static json_t *make_request(const struct run_options *o)
 	if (memory == 0)
 		memory = o->kernel ? KERNEL_MEMORY : SMALL_MEMORY;
 	if (cmdline)
-		request = json_pack("{s:s, s:s*, s:I, s:I, s:I, s:s, s:s*, s:s, s:b, s:b}", "op",
-		    "run", "name", o->name, "memory", (json_int_t)memory, "windows",
+		request = json_pack("{s:s, s:s*, s:I, s:I, s:I, s:s, s:s*, s:s, s:b, s:b, s:b}",
+		    "op", "run", "name", o->name, "memory", (json_int_t)memory, "windows",
 		    (json_int_t)o->windows, "vcpus", (json_int_t)o->vcpus, "image",
 		    path ? path : o->image, "initrd", initrd ? initrd : o->initrd, "cmdline",
-		    cmdline, "kernel", (int)o->kernel, "detach", (int)o->detach);
+		    cmdline, "kernel", (int)o->kernel, "detach", (int)o->detach, "paused",
+		    (int)(o->disks.n > 0));
 	free(cmdline);
 	free(initrd);
 	free(path);
@@ -227,29 +237,44 @@ static int open_files(const struct run_options *o, int *image, int *initrd)
 	return err;
 }
 
-static int print_detached(struct cli *cli, const char *what, json_t *answer)
+static int print_detached(
+    struct cli *cli, const char *what, json_t *answer, const struct disks *disks)
 {
 	json_int_t domid;
 	const char *name;
 
-	if (cli->json)
+	if (cli->json) {
+		if (disks->n)
+			json_object_set_new(answer, "disks", disks_describe(disks));
 		return cli_print_json(answer);
+	}
 	if (client_unpack(what, answer, "{s:I, s:s}", "domid", &domid, "name", &name))
 		return CLI_FAILED;
 	printf("%lld %s %s\n", (long long)domid, name, client_text(answer, "console"));
 	return CLI_OK;
 }
 
-static int run_detached(
-    struct cli *cli, struct client *c, const char *what, json_t *request, int image, int initrd)
+/* A guest that is to have disks is paused so far. */
+static int give_disks(const struct cli *cli, const char *what, json_t *answer,
+    const struct disks *disks, bool detached)
+{
+	json_int_t domid;
+	int err = client_unpack(what, answer, "{s:I}", "domid", &domid);
+
+	return err || !disks->n ? err : disks_give(disks, cli->socket, domid, detached);
+}
+
+static int run_detached(struct cli *cli, struct client *c, const char *what, json_t *request,
+    int image, int initrd, const struct disks *disks)
 {
 	const int fds[] = {image, initrd};
 	json_t *answer;
-	int status;
+	int status = CLI_FAILED;
 
 	if (client_call_fds(c, what, request, fds, initrd < 0 ? 1 : 2, &answer))
 		return CLI_FAILED;
-	status = print_detached(cli, what, answer);
+	if (!give_disks(cli, what, answer, disks, true))
+		status = print_detached(cli, what, answer, disks);
 	json_decref(answer);
 	return status;
 }
@@ -263,11 +288,20 @@ static int take_exit(struct session *s, json_t *packet)
 		return err;
 	if (event.domid != s->domid)
 		return 0;
-	if (*event.message)
+	if (*event.message && !s->no_disks)
 		cli_error("%s: %s", event.name, event.message);
 	s->status = event.status;
 	s->ended = true;
 	return 0;
+}
+
+static int launched(struct session *s, json_t *answer)
+{
+	int err = client_unpack(s->what, answer, "{s:I}", "domid", &s->domid);
+
+	/* One that could not have them is stopped: its end comes as any other's. */
+	s->no_disks = !err && give_disks(s->cli, s->what, answer, s->disks, false) != 0;
+	return err;
 }
 
 /* The answer to `run` comes first, then the exit event. */
@@ -282,7 +316,7 @@ static int take_packet(struct session *s)
 	if (!s->domid) {
 		err = client_check(s->what, packet);
 		if (!err)
-			err = client_unpack(s->what, packet, "{s:I}", "domid", &s->domid);
+			err = launched(s, packet);
 	} else if (exit_event_p(packet)) {
 		err = take_exit(s, packet);
 	}
@@ -338,8 +372,8 @@ static int follow_once(struct session *s, const sigset_t *unblocked)
 	return take_packet(s);
 }
 
-static int run_foreground(
-    struct client *c, const char *what, json_t *request, int image, int initrd)
+static int run_foreground(struct cli *cli, struct client *c, const char *what, json_t *request,
+    int image, int initrd, const struct disks *disks)
 {
 	/* The stopper may outlive us. */
 	static struct session s;
@@ -347,7 +381,7 @@ static int run_foreground(
 	sigset_t unblocked;
 	int err;
 
-	s = (struct session){.c = c, .what = what};
+	s = (struct session){.c = c, .what = what, .cli = cli, .disks = disks};
 	xenctl_init(&s.xen, c->path);
 	signals_catch(&unblocked);
 	err = client_send(c, what, request, fds, initrd < 0 ? 3 : 4);
@@ -357,6 +391,8 @@ static int run_foreground(
 		end_stop(&s);
 	if (signals_seen())
 		return 128 + signals_last();
+	if (s.no_disks)
+		return CLI_FAILED;
 	if (err)
 		return s.domid ? CLI_GUEST_ERROR : CLI_FAILED;
 	return s.status;
@@ -371,15 +407,15 @@ int cmd_run(struct cli *cli, int argc, char **argv)
 
 	cli_parse(cli, CLI_WITH_JSON, &argp, &o, argc, argv);
 	if (open_files(&o, &image, &initrd))
-		return CLI_FAILED;
+		goto out_disks;
 	if (asprintf(&what, "run %s", o.image) < 0)
 		goto out_image;
-	if (launch_or_open(&c, cli->socket))
+	if (launch_or_open(&c, cli->socket, o.disks.n ? LAUNCH_XENSTORE : LAUNCH_UNTIL_IDLE))
 		goto out_what;
 	if (o.detach)
-		status = run_detached(cli, &c, what, make_request(&o), image, initrd);
+		status = run_detached(cli, &c, what, make_request(&o), image, initrd, &o.disks);
 	else
-		status = run_foreground(&c, what, make_request(&o), image, initrd);
+		status = run_foreground(cli, &c, what, make_request(&o), image, initrd, &o.disks);
 	client_close(&c);
 out_what:
 	free(what);
@@ -387,5 +423,7 @@ out_image:
 	if (initrd >= 0)
 		close(initrd);
 	close(image);
+out_disks:
+	disks_drop(&o.disks);
 	return status;
 }

@@ -271,14 +271,17 @@ int launch_cell(
 	return err;
 }
 
-int launch_or_open(struct client *c, const char *path)
+int launch_or_open(struct client *c, const char *path, enum launch_flags flags)
 {
 	int err = client_try_open(c, path);
 	long pid;
 
-	if (err == -ENOENT || err == -ECONNREFUSED)
-		return launch_cell(c, path, LAUNCH_UNTIL_IDLE, NULL, &pid);
-	if (err)
+	if (err == -ENOENT || err == -ECONNREFUSED) {
+		err = launch_cell(c, path, flags, NULL, &pid);
+		if (!err && flags == LAUNCH_XENSTORE)
+			cli_error("started a cell with a xenstore; `lombard shutdown` ends it");
+	} else if (err) {
 		client_explain_open(path, err);
+	}
 	return err;
 }

@@ -18,7 +18,10 @@ enum launch_flags { LAUNCH_PLAIN, LAUNCH_UNTIL_IDLE, LAUNCH_XENSTORE };
 int launch_cell(
     struct client *c, const char *path, enum launch_flags flags, const char *group, long *pid);
 
-/* Connect to the cell at `path`; when none runs there, start one that ends with its last guest. */
-int launch_or_open(struct client *c, const char *path);
+/*
+ * Connect to the cell at `path`; when none runs there, start one.  One with a xenstore does not end with
+ * its last guest, which is said.
+ */
+int launch_or_open(struct client *c, const char *path, enum launch_flags flags);
 
 #endif

@@ -364,6 +364,7 @@ struct guest *guest_alloc(const struct guest_config *cfg, bool program)
 	if (g == NULL)
 		return NULL;
 	atomic_init(&g->g_refs, 1);
+	atomic_init(&g->g_pauses, cfg->paused ? 1 : 0);
 	pthread_mutex_init(&g->g_mutex, NULL);
 	pthread_cond_init(&g->g_changed, NULL);
 	pthread_mutex_init(&g->g_control_mutex, NULL);

@@ -69,6 +69,7 @@ struct guest_config {
 	uint64_t ram_pages, window_pages;
 	uint32_t vcpus;		 /* 1 to WIRE_MAX_VCPUS */
 	bool lapic;		 /* it takes interrupts: with more than one vCPU always */
+	bool paused;		 /* once, from the start */
 	const char *image_path;	 /* for messages */
 	const char *initrd_path; /* likewise; NULL or "": there is none */
 	const char *cmdline;

@@ -57,6 +57,7 @@ static int send_config(struct guest *g, struct failure *f)
 	    .vcpus = g->g_vcpus,
 	    .built = g->g_built,
 	    .lapic = g->g_lapic,
+	    .paused = guest_paused_p(g),
 	    .ram_pages = guest_low_pages(g),
 	    .high_gfn = g->g_program ? 0 : GUEST_HIGH_GFN,
 	    .high_pages = guest_high_pages(g),

@@ -136,6 +136,7 @@ json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f
 
 	if (!config_of(request, &cfg, error, f))
 		return NULL;
+	cfg.paused = json_is_true(json_object_get(request, "paused"));
 	*error = take_fds(s, detach, &cfg, f);
 	if (*error == 0 && detach)
 		*error = detached_console(&cfg, path, sizeof(path), f);

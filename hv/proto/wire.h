@@ -91,6 +91,8 @@ struct wire_config {
 	uint32_t vcpus; /* 1 unless lapic */
 	uint32_t built; /* by tools, from outside: no image is loaded, and it begins paused */
 	uint32_t lapic; /* it has local APICs and an IO-APIC: its vCPUs take interrupts */
+	uint32_t paused; /* it begins so, whoever built it */
+	uint32_t pad;
 	uint64_t ram_pages;
 	uint64_t high_gfn;
 	uint64_t high_pages;

@@ -98,7 +98,7 @@ static void run(struct vmm *vm)
 	pthread_t upcall;
 
 	/* What is built from outside has no state to begin with yet. */
-	if (vm->cfg.built)
+	if (vm->cfg.built || vm->cfg.paused)
 		gate_close(vm);
 	if (vm->cfg.lapic && start_thread(upcall_thread, "upcall", vm, &upcall, &end.why))
 		link_exit(&end);

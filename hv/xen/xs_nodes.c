@@ -127,8 +127,9 @@ static void uuid_text(const struct xs_guest *xg, char text[UUID_LEN])
 	    u[15]);
 }
 
+/* Backends of its disks remove their nodes themselves, if they live to see its end. */
 struct paths {
-	char dom[PATH_LEN], vm[PATH_LEN], libxl[PATH_LEN];
+	char dom[PATH_LEN], vm[PATH_LEN], libxl[PATH_LEN], disks[PATH_LEN];
 };
 
 static void name_paths(const struct xs_guest *xg, struct paths *p)
@@ -139,6 +140,7 @@ static void name_paths(const struct xs_guest *xg, struct paths *p)
 	snprintf(p->dom, sizeof(p->dom), "/local/domain/%u", xg->xg_domid);
 	snprintf(p->vm, sizeof(p->vm), "/vm/%s", uuid);
 	snprintf(p->libxl, sizeof(p->libxl), "/libxl/%u", xg->xg_domid);
+	snprintf(p->disks, sizeof(p->disks), "/local/domain/0/backend/vbd/%u", xg->xg_domid);
 }
 
 static void put_vm(struct writer *w, const struct xs_guest *xg, const char *vm)
@@ -225,7 +227,7 @@ int xs_enter_guest(struct xs_client *xs, const struct xs_guest *xg)
 int xs_remove_guest(struct xs_client *xs, const struct xs_guest *xg)
 {
 	struct paths p;
-	const char *const all[] = {p.dom, p.vm, p.libxl};
+	const char *const all[] = {p.dom, p.vm, p.libxl, p.disks};
 	int error = 0, e;
 
 	name_paths(xg, &p);

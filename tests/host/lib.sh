@@ -278,7 +278,8 @@ gone() { ! alive "$1"; }
 ours() {
 	local word exe=/proc/$1/exe
 	# Most processes are somebody else's: see that before anything slow.
-	[[ $exe -ef $bin/lombard-vmm || $exe -ef $bin/lombardd || $exe -ef $bin/lombard ]] || return 1
+	[[ $exe -ef $bin/lombard-vmm || $exe -ef $bin/lombardd || $exe -ef $bin/lombard ||
+		$exe -ef $bin/lombard-blk ]] || return 1
 	alive "$1" || return 1
 	while IFS= read -r -d '' word; do
 		[[ $word != "LOMBARD_TEST=$2"* ]] || return 0

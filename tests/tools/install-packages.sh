@@ -4,7 +4,7 @@
 set -eu
 
 packages='gcc make pkg-config libc6-dev
-	libcriterion-dev libxen-dev libbsd-dev libelf-dev libjansson-dev libseccomp-dev libcap-ng-dev
+	libcriterion-dev libxen-dev libbsd-dev libelf-dev libjansson-dev libseccomp-dev libcap-ng-dev liburing-dev
 	libxxhash-dev liblz4-dev liblzma-dev libzstd-dev zlib1g-dev xxhash xen-utils-4.17 xenstore-utils'
 
 missing=

@@ -1,0 +1,46 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What the files of host tests share that want a cell with a xenstore; read after lib.sh.
+
+need_tools() {
+	local dirs=(/usr/lib/xen-[0-9]*/bin)
+	[ -d "${dirs[0]}" ] || skip "Xen's tools are not here (xen-utils-4.17)"
+	command -v xenstore-read >/dev/null || skip "xenstore-utils is not here"
+}
+
+# store_cell: a cell of this test's own, with a store; store_end: it ends well.
+store_cell() {
+	need_tools
+	mkdir -p "$work/$test_name"
+	export LOMBARD_SOCKET=$work/$test_name/cell.sock LOMBARD_TEST=$work/$test_name
+	cell_log=$LOMBARD_SOCKET.log
+	expect 0 lombard start --xenstore
+	says "a cell is running at $LOMBARD_SOCKET, pid " "$out"
+	cell_pid=${out##* }
+	store_pid=$(<"$LOMBARD_SOCKET.xenstore/pid")
+}
+
+store_end() {
+	closed_soon
+	expect 0 lombard shutdown
+	until_true 10 gone "$cell_pid" || fail "the cell does not end: $(<"$cell_log")"
+	until_true 5 gone "$store_pid" || fail "xenstored is left"
+	[ ! -e "$LOMBARD_SOCKET.xenstore" ] || fail "files are left: $(echo "$LOMBARD_SOCKET.xenstore"/*)"
+	cp "$cell_log" "$host_logs/$test_name.cell"
+	[ -z "$(complaints)" ] || fail "$(complaints)"
+}
+
+closed_now() { (closed) >/dev/null 2>&1; }
+closed_soon() { until_true 10 closed_now || closed; }
+
+xs() { lombard xen "xenstore-$1" "${@:2}"; }
+
+# reads PATH VALUE: that is what stands there.
+reads() {
+	expect 0 xs read "$1"
+	equal "$1" "$out" "$2"
+}
+
+no_node() { ! xs exists "$1" >/dev/null 2>&1; }
+node() { xs exists "$1" >/dev/null 2>&1; }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef TESTS_BLK_FAKE_XEN_H
+#define TESTS_BLK_FAKE_XEN_H
+/*
+ * The Xen libraries as lombard-blk uses them, for one guest with a few pages: reference FAKE_REF + i is
+ * its page i.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FAKE_REF 8u
+#define FAKE_PAGES 64u
+#define FAKE_RING_PAGES 4u /* the first ones */
+
+struct fake {
+	uint8_t *pages;		    /* the guest's view */
+	bool read_only[FAKE_PAGES]; /* granted for reading */
+	unsigned mapped;	    /* pages, by the backend */
+	unsigned notified;
+	bool bound;
+};
+
+extern struct fake fake;
+
+/* fake_open: all pages are zero. */
+void fake_open(void);
+
+static inline void *fake_page(unsigned i)
+{
+	return fake.pages + i * 4096u;
+}
+
+#endif
