@@ -44,10 +44,27 @@ headers() {
 	done
 }
 
+# clang-tidy takes minutes for all of it, so what it found good is remembered: a source, with all that it includes,
+# and the rules.
+tidied=${LOMBARD_CACHE:-$HOME/.cache/lombard}/tidy
+tidy_flags='-std=gnu11 -D_GNU_SOURCE -Ihv -Ihv/abi'
+
+# shellcheck disable=SC2086
+tidy_one() {
+	local file=$1 key
+	key=$({ cat .clang-tidy "$file" && clang -E -P $tidy_flags "$file"; } 2>/dev/null | sha256sum) || key=
+	key=${key%% *}
+	[ -z "$key" ] || [ ! -e "$tidied/$key" ] || return 0
+	clang-tidy --quiet --warnings-as-errors='*' "$file" -- $tidy_flags || return 1
+	[ -z "$key" ] || : >"$tidied/$key"
+}
+
 tidy() {
+	mkdir -p "$tidied"
+	export tidied tidy_flags
+	export -f tidy_one
 	# shellcheck disable=SC2016 # the inner shell expands its own arguments
-	printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -n 6 sh -c \
-		'clang-tidy --quiet --warnings-as-errors="*" "$@" -- -std=gnu11 -D_GNU_SOURCE -Ihv -Ihv/abi' _
+	printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -n 1 bash -c 'set -o pipefail; tidy_one "$1" || exit 1' _
 }
 
 step 'licence lines' no_spdx
