@@ -88,9 +88,9 @@ struct wire_hello {
 struct wire_config {
 	struct wire_hdr hdr;
 	uint32_t domid;
-	uint32_t vcpus; /* 1 unless lapic */
-	uint32_t built; /* by tools, from outside: no image is loaded, and it begins paused */
-	uint32_t lapic; /* it has local APICs and an IO-APIC: its vCPUs take interrupts */
+	uint32_t vcpus;	 /* 1 unless lapic */
+	uint32_t built;	 /* by tools, from outside: no image is loaded, and it begins paused */
+	uint32_t lapic;	 /* it has local APICs and an IO-APIC: its vCPUs take interrupts */
 	uint32_t paused; /* it begins so, whoever built it */
 	uint32_t pad;
 	uint64_t ram_pages;
