@@ -86,10 +86,9 @@ static void tell(struct evtchn_domain *ed, uint32_t vcpu, enum evtchn_raised how
 		count_up(ed->ed_eventfd);
 }
 
-/* Of the guest whose pages these are; ports that it has made up itself are its first vCPU's. */
 static void raise_guest(struct evtchn_domain *ed, uint32_t port)
 {
-	uint32_t vcpu = port < ed->ed_nports ? ed->ed_ports[port].vcpu : 0;
+	uint32_t vcpu = ed->ed_ports[port].vcpu;
 	uint64_t bit = evtchn_bit(port);
 
 	if (ed->ed_shared != NULL)
@@ -469,12 +468,25 @@ void evtchn_domain_remove(struct evtchn_domain *ed)
 	pthread_mutex_unlock(&evtchn_mutex);
 }
 
-/* They are raised once more, so that their vCPUs learn of them. */
-static void raise_word(struct evtchn_domain *ed, uint32_t word, uint64_t bits)
+/*
+ * Raise what was pending in the old page, and tell everybody once: these may be all ports there are, and
+ * the guest can have them moved as often as it likes.  Ports that it has made up are its first vCPU's.
+ */
+static void raise_again(struct evtchn_domain *ed, const uint64_t bits[64])
 {
-	for (uint32_t i = 0; bits != 0; i++, bits >>= 1)
-		if (bits & 1)
-			raise_guest(ed, word * 64 + i);
+	enum evtchn_raised how, most[EVTCHN_MAX_VCPUS] = {EVTCHN_WAS_PENDING};
+
+	for (uint32_t port = 0; port < EVTCHN_PORTS; port++) {
+		uint32_t vcpu = port < ed->ed_nports ? ed->ed_ports[port].vcpu : 0;
+
+		if ((bits[port / 64] & evtchn_bit(port)) == 0)
+			continue;
+		how = evtchn_raise(ed->ed_shared, info_of(ed, vcpu), port);
+		if (how > most[vcpu])
+			most[vcpu] = how;
+	}
+	for (uint32_t i = 0; i < ed->ed_nvcpus; i++)
+		tell(ed, i, most[i]);
 }
 
 void evtchn_set_shared(struct evtchn_domain *ed, void *shared)
@@ -486,8 +498,10 @@ void evtchn_set_shared(struct evtchn_domain *ed, void *shared)
 	for (uint32_t i = 0; i < 64; i++)
 		bits[i] = atomic_exchange(pending_word(ed, i * 64), 0);
 	ed->ed_shared = shared;
-	for (uint32_t i = 0; i < 64; i++)
-		raise_word(ed, i, bits[i]);
+	if (shared != NULL)
+		raise_again(ed, bits);
+	else
+		memcpy(ed->ed_early, bits, sizeof(bits));
 	pthread_mutex_unlock(&evtchn_mutex);
 }
 

@@ -725,6 +725,26 @@ Test(evtchn, early_events_interrupt)
 	domain_gone(&d);
 }
 
+/* Each event of a page that moves was told by itself: a guest could keep the lock of all guests with it. */
+Test(evtchn, moved_page_tells_each_once)
+{
+	static struct domain d;
+	static struct shared_info other;
+
+	smp_domain(&d, 7);
+	memset(d.si.evtchn_pending, 0xff, sizeof(d.si.evtchn_pending));
+	memset(other.evtchn_mask, 0xff, sizeof(other.evtchn_mask));
+	evtchn_set_shared(&d.ed, &other);
+	cr_assert_eq(told(d.ed.ed_eventfd), 1);
+	cr_assert_eq(told(d.upcalls[0]), 0);
+	memset(d.si.evtchn_mask, 0, sizeof(d.si.evtchn_mask));
+	evtchn_set_shared(&d.ed, &d.si);
+	cr_assert_eq(told(d.upcalls[0]), 1);
+	cr_assert_eq(told(d.upcalls[1]) + told(d.ed.ed_eventfd), 0);
+	cr_assert_eq(d.si.evtchn_pending[63], UINT64_MAX);
+	domain_gone(&d);
+}
+
 /* A guest without upcalls polls: it is told of every port, and its vCPU's words are set as ever. */
 Test(evtchn, without_upcalls_every_port_is_told)
 {
