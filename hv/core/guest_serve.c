@@ -18,8 +18,8 @@
 #include "uvm/uvm_fault.h"
 #include "xen/public.h"
 
-/* How long a VMM may take for one step of its start-up. */
-#define START_TIMEOUT_S 30
+/* How long a VMM may take for one step of its start-up: on a slow machine a kernel has to be unpacked. */
+#define START_TIMEOUT_S 120
 
 /* userfaultfd messages taken at once. */
 #define NMSGS 16

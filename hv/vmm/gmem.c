@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/sys.h"
@@ -71,6 +72,17 @@ int gmem_load(const struct gmem *gm, uint64_t gpa, int fd, uint64_t offset, uint
 		len -= (uint64_t)n;
 	}
 	return 0;
+}
+
+void gmem_populate(const struct gmem *gm, uint64_t gpa, uint64_t len)
+{
+	uint64_t end = gpa + len;
+	void *p;
+
+	gpa &= ~(PAGE_SIZE - 1);
+	p = gmem_ptr(gm, gpa, end - gpa);
+	if (p)
+		(void)madvise(p, end - gpa, MADV_POPULATE_WRITE);
 }
 
 /* One page-table entry; a single load, since another vCPU may change it. */

@@ -45,6 +45,12 @@ int gmem_write(const struct gmem *gm, uint64_t gpa, const void *buf, size_t len)
 int gmem_load(const struct gmem *gm, uint64_t gpa, int fd, uint64_t offset, uint64_t len);
 
 /*
+ * gmem_populate: all of [gpa, gpa + len) is about to be written: have the kernel make its pages at one
+ * go.  Where it can't, each is made when it is touched.
+ */
+void gmem_populate(const struct gmem *gm, uint64_t gpa, uint64_t len);
+
+/*
  * gmem_translate: where gva lies.  Understands no paging, and paging of long mode with 4 or 5 levels
  * and pages of 4 KiB, 2 MiB and 1 GiB; only "present" is looked at, as the hypervisor may read what its caller may not.
  * => *gpa is the address, *left the bytes from there to the end of its page

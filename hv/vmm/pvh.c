@@ -34,6 +34,7 @@ static int load_from_file(struct loader *l)
 
 		if (!pvh_load_p(ph))
 			continue;
+		gmem_populate(l->gm, ph->p_paddr, ph->p_filesz);
 		ret = gmem_load(l->gm, ph->p_paddr, l->img->fd, ph->p_offset, ph->p_filesz);
 		if (ret)
 			return failure_sys(l->f, ret, "%s can't be read", l->img->path);

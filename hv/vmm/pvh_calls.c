@@ -97,16 +97,18 @@ static uint8_t *find_near(const struct code *c, uint8_t *amd, const uint8_t *tar
 	return NULL;
 }
 
+/* By the instruction's last byte, which is rare: there are 25 MiB to look through. */
 static void look_for_pairs(const struct code *c, struct pairs *p)
 {
-	for (uint8_t *at = c->begin; at < c->end; at++) {
+	for (uint8_t *last = c->begin; last < c->end; last++) {
 		const uint8_t *target;
-		uint8_t *intel;
+		uint8_t *at, *intel;
 
-		at = memmem(at, (size_t)(c->end - at), vmmcall, CALL_LEN);
-		if (at == NULL)
+		last = memchr(last, vmmcall[CALL_LEN - 1], (size_t)(c->end - last));
+		if (last == NULL)
 			return;
-		if (!function_p(c, at, vmmcall, &target))
+		at = last - (CALL_LEN - 1);
+		if (at < c->begin || !function_p(c, at, vmmcall, &target))
 			continue;
 		intel = find_near(c, at, target);
 		if (intel == NULL)

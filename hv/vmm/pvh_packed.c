@@ -66,6 +66,7 @@ static int unpack_into_ram(
 		    "%s needs guest memory up to %lu KiB, and the guest has %lu KiB: give it more",
 		    l->img->path, (unsigned long)((l->packed_at + unpacked + 1023) / 1024),
 		    (unsigned long)(l->gm->ram.size / 1024));
+	gmem_populate(l->gm, l->packed_at, unpacked);
 	ret = unpack(m, payload, b->payload_len, ram, unpacked, &why);
 	if (ret != 0)
 		return failure_set(l->f, ret,

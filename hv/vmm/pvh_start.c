@@ -123,6 +123,7 @@ static int load_initrd(struct loader *l, struct start_page *p, uint64_t list)
 	ret = find_initrd_place(l, (uint64_t)st.st_size, &gpa);
 	if (ret)
 		return ret;
+	gmem_populate(l->gm, gpa, (uint64_t)st.st_size);
 	ret = gmem_load(l->gm, gpa, l->img->initrd, 0, (uint64_t)st.st_size);
 	if (ret)
 		return failure_sys(l->f, ret, "%s can't be read", l->img->initrd_path);

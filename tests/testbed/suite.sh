@@ -90,7 +90,7 @@ npt)
 	unit
 	# The main job is among them.  Xen's tools care little which kernel KVM is of.
 	case $(uname -r) in
-	6.1.*) host 0 10 11 17-xen-store ;;
+	6.1.*) host 0 10 11 17-xen-store 20-linux-boot ;;
 	*) host ;;
 	esac
 	;;
