@@ -5,7 +5,7 @@
 #   make                 everything, into build/release
 #   sudo make run        the main job (FILE=... takes any file)
 #   sudo make check      all tests that this machine can run by itself
-#   sudo make check-all  and on nested paging in software: check-npt, check-ept
+#   sudo make check-all  and on nested paging in software: check-npt, check-linux, check-ept
 #   sudo make install    into PREFIX (/usr/local); then ldconfig
 #   make bench | lint | clean | help
 #

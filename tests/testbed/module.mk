@@ -4,7 +4,8 @@
 #   make check-ept       the quick ones on Intel EPT (Bochs' software VMX)
 #                        ONE=NAME runs one test by name; KERNELS= picks others; with PROCESSORS=1
 #                        Linux guests do not crash now and then: see machine.sh
-#   make check-npt-6.1   on one of the kernels
+#   make check-linux     Linux guests, on nested paging of a machine with one processor, on two kernels
+#   make check-npt-6.1 check-linux-6.1   on one of the kernels
 #   make bench-boot      a Linux guest's way to its first process, beside QEMU's microvm, on AMD nested paging
 #   make shell-npt shell-ept   a shell in there
 #   make testbed-ready   fetches and builds what these need, and runs nothing
@@ -20,10 +21,10 @@ TESTBED_NEED := $(addprefix $(B)/bin/,$(BIN_PROGS) $(HOST_PROGS) testbed/hold $(
 NPT_KERNELS   = $(or $(KERNELS),6.1:tsc=unstable 6.12)
 EPT_KERNELS   = $(or $(KERNELS),6.1)
 
-TESTBED_ONES := $(foreach v,npt ept,$(foreach k,$(if $(filter npt,$(v)),$(NPT_KERNELS),$(EPT_KERNELS)),\
+TESTBED_ONES := $(foreach v,npt linux ept,$(foreach k,$(if $(filter ept,$(v)),$(EPT_KERNELS),$(NPT_KERNELS)),\
 	check-$(v)-$(firstword $(subst :, ,$(k)))))
 
-.PHONY: testbed-ready bench-boot check-npt check-ept shell-npt shell-ept $(TESTBED_ONES)
+.PHONY: testbed-ready bench-boot check-npt check-linux check-ept shell-npt shell-ept $(TESTBED_ONES)
 # So that several can run at once.  What can't be had here, each of them misses by itself.
 testbed-ready: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --fetch --vendor npt $(NPT_KERNELS:%=--kernel %)
@@ -32,11 +33,14 @@ testbed-ready: $(TESTBED_NEED)
 check-npt: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --limit 3000 --vendor npt $(PROCESSORS:%=--processors %) $(NPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
 
+check-linux: $(TESTBED_NEED)
+	$(Q)$(TESTBED) --limit 1800 --vendor npt --processors 1 $(NPT_KERNELS:%=--kernel %) --test $(or $(ONE),linux)
+
 check-ept: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --limit 1800 --vendor ept $(EPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
 
 bench-boot: $(TESTBED_NEED)
-	$(Q)$(TESTBED) --limit 900 --with-qemu --vendor npt --kernel $(firstword $(NPT_KERNELS)) tests/bench/boot.sh $(ROUNDS)
+	$(Q)$(TESTBED) --limit 900 --with-qemu --vendor npt --processors 1 --kernel $(firstword $(NPT_KERNELS)) tests/bench/boot.sh $(ROUNDS)
 
 shell-npt: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --vendor npt --kernel $(firstword $(NPT_KERNELS)) --shell
@@ -47,6 +51,9 @@ shell-ept: $(TESTBED_NEED)
 # The kernel's name is what stands before the colon in the list.
 $(filter check-npt-%,$(TESTBED_ONES)): check-npt-%:
 	$(Q)$(MAKE) --no-print-directory check-npt KERNELS='$(filter $* $*:%,$(NPT_KERNELS))'
+
+$(filter check-linux-%,$(TESTBED_ONES)): check-linux-%:
+	$(Q)$(MAKE) --no-print-directory check-linux KERNELS='$(filter $* $*:%,$(NPT_KERNELS))'
 
 $(filter check-ept-%,$(TESTBED_ONES)): check-ept-%:
 	$(Q)$(MAKE) --no-print-directory check-ept KERNELS='$(filter $* $*:%,$(EPT_KERNELS))'

@@ -19,7 +19,7 @@
 #   --with-qemu         QEMU goes inside, too, for comparisons
 #   --limit SECONDS     of wall time for each kernel; then the machine is ended (1200)
 #
-# Results are kept in build/testbed/VENDOR-K: console, results/ (command.log, dmesg, facts, logs of
+# Results are kept in build/testbed/VENDOR-K (VENDOR-K-N with N processors, if not 2): console, results/ (command.log, dmesg, facts, logs of
 # the tests).  Kernels lie in the cache: see kernel.sh.  The last line counts; the exit status is 0
 # when nothing failed.
 set -u
@@ -116,6 +116,7 @@ show_console() {
 # prepare K[:ARGS]: fill a fresh $dir, set $kernel_dir and $more_arguments.
 prepare() {
 	dir=$root/build/testbed/$vendor-${1%%:*}
+	[ "$processors" = 2 ] || dir+=-$processors
 	more_arguments=
 	[[ $1 != *:* ]] || more_arguments=${1#*:}
 	kernel_dir=$("$here/kernel.sh" "${1%%:*}") || exit 2
