@@ -8,9 +8,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#ifndef __XEN_INTERFACE_VERSION__
-#define __XEN_INTERFACE_VERSION__ 0x00040e00
-#endif
 #include <xen/xen.h>
 #include <xen/grant_table.h>
 #include <xen/event_channel.h>

@@ -24,6 +24,8 @@
 
 enum { FAILED = 1, WRONG_USE = 2 };
 
+#define PATIENCE_MS 5000
+
 /* xvda to xvdp, each with room for 15 partitions (Xen, docs: vbd-interface). */
 #define XVD_MAJOR 202u
 #define LAST_DISK 'p'
@@ -240,6 +242,7 @@ static int start(struct backend *b, const struct options *o, struct failure *f)
 		error = open_disk(b, o, f);
 	if (error == 0)
 		error = vbd_open(&b->vbd, &b->disk, b->cell.domid, f);
+	b->vbd.patience_ms = PATIENCE_MS;
 	if (error == 0)
 		error = store_watch(&b->store, f);
 	if (error == 0)

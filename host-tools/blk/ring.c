@@ -19,7 +19,7 @@ static void store(uint32_t *index, uint32_t value)
 
 static uint32_t entries(unsigned pages)
 {
-	uint32_t room = (pages * BLK_PAGE - offsetof(struct blkif_sring, ring)) /
+	uint32_t room = (pages * (size_t)BLK_PAGE - offsetof(struct blkif_sring, ring)) /
 			sizeof(union blkif_sring_entry),
 		 n = 1;
 

@@ -16,6 +16,9 @@ void say_about(const char *guest, const char *disk)
 
 /* One write, so that lines of several processes in one file stay whole. */
 static void vsay(const char *end, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static void vsay(const char *end, const char *fmt, va_list ap)
 {
 	char text[768];
 	int n = snprintf(text, sizeof(text), "lombard-blk: %s", about);

@@ -5,9 +5,12 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <xentoollog.h>
 
 #include "say.h"
+
+#define BIND_PAUSE_MS 10u
 
 /* What goes wrong is told by us, and only a few times: a guest can make it go wrong. */
 static void say_nothing(struct xentoollog_logger *logger, xentoollog_level level, int error,
@@ -271,10 +274,23 @@ bool vbd_event(struct vbd *v)
 
 /* ---- connecting ---- */
 
+/* The cell may yet have to notice that who had the port before has died. */
+static xenevtchn_port_or_error_t bind_patiently(struct vbd *v, uint32_t remote)
+{
+	const struct timespec pause = {.tv_nsec = BIND_PAUSE_MS * 1000000L};
+	xenevtchn_port_or_error_t port;
+
+	for (unsigned ms = 0;; ms += BIND_PAUSE_MS) {
+		port = xenevtchn_bind_interdomain(v->events, v->grants.domid, remote);
+		if (port >= 0 || errno != EINVAL || ms >= v->patience_ms)
+			return port;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int bind_port(struct vbd *v, const struct vbd_front *front, struct failure *f)
 {
-	xenevtchn_port_or_error_t port = xenevtchn_bind_interdomain(
-	    v->events, v->grants.domid, front->port);
+	xenevtchn_port_or_error_t port = bind_patiently(v, front->port);
 
 	if (port < 0)
 		return failure_sys(f, -errno, "its event channel %u can't be bound", front->port);

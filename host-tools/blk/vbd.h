@@ -43,7 +43,8 @@ struct vbd {
 	bool connected, stopped;
 	unsigned said;
 	unsigned under_way;
-	uint32_t port; /* ours */
+	unsigned patience_ms; /* for a port that is bound already */
+	uint32_t port;	      /* ours */
 	unsigned npages;
 	struct ring ring;
 	struct blk_request request; /* the one that is being looked at */

@@ -52,7 +52,7 @@ static bool take_word(struct disk_option *o, const struct argp_state *state)
 	else if (!name_p(comma + 6))
 		argp_error(state, "--disk: a disk is named xvda to xvdp, not %s", comma + 6);
 	else
-		strcpy(o->name, comma + 6);
+		snprintf(o->name, sizeof(o->name), "%s", comma + 6);
 	*comma = '\0';
 	return true;
 }

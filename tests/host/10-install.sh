@@ -29,6 +29,7 @@ test_files() {
 	tree
 	have=$(cd "$stage$prefix" && printf '%s\n' bin/* include/* include/lombard/* lib/* lib/pkgconfig/*)
 	want="bin/lombard
+bin/lombard-blk
 bin/lombard-vmm
 bin/lombardd
 include/lombard
@@ -53,7 +54,9 @@ lib/pkgconfig/lombard-chan.pc"
 		[ -r "$stage$prefix/share/man/man1/lombard-$command.1" ] || fail "no page of $command"
 	done
 	[ -r "$stage$prefix/share/man/man3/lombard-chan.3" ] || fail "no page of the library"
-	[ -r "$stage$prefix/share/man/man8/lombardd.8" ] || fail "no page of lombardd"
+	for command in lombardd lombard-blk; do
+		[ -r "$stage$prefix/share/man/man8/$command.8" ] || fail "no page of $command"
+	done
 }
 
 # The libraries for Xen's tools are found where they were installed.
@@ -64,6 +67,8 @@ test_xen() {
 	equal "libraries" "$out" "$stage$prefix/lib/lombard/xen"
 	expect 0 "$stage$prefix/bin/lombard" xen "$host_build/bin/host/xenprobe" version
 	says 'version: 4.17.lombard' "$out"
+	expect 0 ldd "$stage$prefix/bin/lombard-blk"
+	says "libxengnttab.so.1 => $stage$prefix/bin/../lib/lombard/xen/libxengnttab.so.1" "$out"
 }
 
 # So are those for what the command itself does with guests.

@@ -76,6 +76,13 @@ same_hash() {
 	equal "the disk's hash" "${text%%[[:space:]]*}" "$(hash_of "$img")"
 }
 
+# ends_well GUEST: one that prints a hash, which $line has then.
+ends_well() {
+	run lombard wait "$1"
+	[ "$status" = 0 ] || fail "$1 ended with status $status: $(<"$console")"
+	await "$console" "probe: hash=*"
+}
+
 # ---- reading and writing ----
 
 test_io() {
@@ -172,10 +179,26 @@ test_killed() {
 			serve_again worker xvda
 			find_blk "$domid"
 		done
-		await_end worker 0
-		await "$console" "probe: hash=*"
+		ends_well worker
 		same_hash "$line"
 	done
+	disk_end
+}
+
+# Bug: who came so soon that the cell had not yet noticed the death could not connect.
+test_killed_often() {
+	local i
+	disk_cell
+	launch_disk worker "$img" disk-loop seconds=8 persistent=1
+	await "$console" "probe: working"
+	for ((i = 0; i < 30; i++)); do
+		kill_blk
+		serve_again worker xvda
+		equal "what it says" "$err" ""
+		find_blk "$domid"
+	done
+	ends_well worker
+	same_hash "$line"
 	disk_end
 }
 
@@ -272,8 +295,7 @@ test_wild() {
 	run_disk 0 "$img" disk-wild seconds=5 persistent=1 seed="$seed"
 	same_hash
 	img=$other
-	await_end neighbour 0
-	await "$console" "probe: hash=*"
+	ends_well neighbour
 	same_hash "$line"
 	disk_end
 }
@@ -413,5 +435,5 @@ test_speed() {
 	disk_end
 }
 
-host_tests io odd_size discard close read_only names killed killed_early guest_killed cell_killed store_killed \
+host_tests io odd_size discard close read_only names killed killed_often killed_early guest_killed cell_killed store_killed \
 	bad lies wild privileges refused in_use no_store no_cell speed

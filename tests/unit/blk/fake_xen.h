@@ -18,6 +18,7 @@ struct fake {
 	unsigned mapped;	    /* pages, by the backend */
 	unsigned notified;
 	bool bound;
+	unsigned busy; /* so often the port that is bound is found to be so */
 };
 
 extern struct fake fake;

@@ -22,6 +22,12 @@ static void make_shared(unsigned pages)
 	shared->req_event = shared->rsp_event = 1;
 }
 
+/* The array is longer than its type says. */
+static union blkif_sring_entry *entry(uint32_t i)
+{
+	return shared->ring + i;
+}
+
 static void ask(uint32_t size, uint64_t id)
 {
 	shared->ring[shared->req_prod & (size - 1)].req = (struct blkif_request){
@@ -185,12 +191,12 @@ Test(ring, noted)
 	ring_answer(&r, 0, 0, 0);
 	cr_assert_eq(note()->magic, 0);
 	*note() = (struct ring_note){RING_NOTE, 1, 99, 1, -1};
-	shared->ring[1].rsp.id = 99;
+	entry(1)->rsp.id = 99;
 	cr_assert(ring_attach(&r, shared, 1));
 	cr_assert_eq(shared->rsp_prod, 2);
-	cr_assert_eq(shared->ring[1].rsp.id, 99);
-	cr_assert_eq(shared->ring[1].rsp.operation, 1);
-	cr_assert_eq(shared->ring[1].rsp.status, -1);
+	cr_assert_eq(entry(1)->rsp.id, 99);
+	cr_assert_eq(entry(1)->rsp.operation, 1);
+	cr_assert_eq(entry(1)->rsp.status, -1);
 	expect_next(2);
 	/* A note of a response that is there, or for which there is no request, means nothing. */
 	*note() = (struct ring_note){RING_NOTE, 1, 99, 1, -1};
