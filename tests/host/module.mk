@@ -38,6 +38,14 @@ $(B)/bin/host/libxencall-refuses.so: $(XENREFUSE_OBJS) host-tools/xen/xencall.ma
 	$(Q)$(CC) -pthread -shared -Wl,-soname,libxencall.so.1 -Wl,-z,defs \
 		-Wl,--version-script,host-tools/xen/xencall.map -o $@ $(XENREFUSE_OBJS) $(XENLIB_LIBS)
 
+# Runs in Linux guests, which have no libraries; without sanitizers, whatever VARIANT is.
+HOST_PROGS += host/linuxxen
+$(B)/bin/host/linuxxen: tests/host/linuxxen.c
+	$(SAY) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -O2 $(WARN) -static -o $@ $<
+programs: $(B)/bin/host/linuxxen
+
 .PHONY: check-host host-run
 check-host:
 	$(Q)$(MAKE) --no-print-directory VARIANT=$(HOST_VARIANT) host-run

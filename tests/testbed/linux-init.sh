@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The first process of a Linux guest: says what it found, then does what the kernel's command line has as
-# do=WORD: poweroff (if there is none), reboot, panic, halt, sleep, hold, or shell, which runs what comes in by
-# the console.
+# do=WORD: poweroff (if there is none), reboot, panic, halt, sleep, hold, xen,A,B (linuxxen A B), or shell,
+# which runs what comes in by the console.
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
@@ -22,6 +22,14 @@ echo "guest: init at $uptime s, $(uname -r), $(grep -c ^processor /proc/cpuinfo)
 	"$(cat /sys/hypervisor/guest_type)"
 
 case $what in
+xen,*)
+	for name in xen-gntdev xen-gntalloc xen-evtchn; do
+		insmod "/modules/$name.ko"
+	done
+	# shellcheck disable=SC2046 # words
+	linuxxen $(echo "${what#xen,}" | tr , ' ')
+	poweroff -f
+	;;
 sleep)
 	# Needs a timer that interrupts.
 	for n in 1 2 3; do

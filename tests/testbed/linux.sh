@@ -3,15 +3,17 @@
 #
 # A Linux guest for the tests, from one of kernel.sh's directories:
 #
-#   linux.sh KERNEL-DIR OUT      OUT/vmlinuz, OUT/initrd
+#   linux.sh KERNEL-DIR OUT [PROGRAM...]      OUT/vmlinuz, OUT/initrd
 #
-# The initrd is busybox with linux-init.sh as its first process, and the modules of the same kernel
-# that a Xen guest wants.
+# The initrd is busybox with linux-init.sh as its first process, the modules of the same kernel
+# that a Xen guest wants, and static programs as far as they have been built.
 set -u
 export LC_ALL=C
 
-kernel=${1:?usage: linux.sh KERNEL-DIR OUT}
-out=${2:?usage: linux.sh KERNEL-DIR OUT}
+usage='usage: linux.sh KERNEL-DIR OUT [PROGRAM...]'
+kernel=${1:?$usage}
+out=${2:?$usage}
+shift 2
 here=$(cd "${0%/*}" && pwd)
 modules='xen-gntdev xen-gntalloc xen-evtchn xen-privcmd xenfs xen-blkfront'
 
@@ -36,6 +38,9 @@ trap 'rm -rf "$tree"' EXIT
 mkdir -p "$tree"/{bin,dev,proc,sys,mnt,modules} "$out" || exit 1
 install "$(command -v busybox)" "$tree/bin/busybox" || die "there is no busybox"
 install "$here/linux-init.sh" "$tree/init" || exit 1
+for program; do
+	[ ! -e "$program" ] || install "$program" "$tree/bin" || exit 1
+done
 for name in $modules; do
 	add_module "$name"
 done

@@ -95,7 +95,7 @@ npt)
 	*) host ;;
 	esac
 	;;
-linux) host 20-linux-boot ;;
+linux) host 20-linux-boot 22-linux-events ;;
 ept)
 	violations
 	by_name 01-abi/hello
