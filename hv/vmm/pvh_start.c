@@ -57,6 +57,17 @@ static void add_range(struct start_page *p, uint64_t addr, uint64_t size, uint32
 }
 
 /*
+ * The special area, and with RAM above it all from the end of the RAM below on: Linux takes the first
+ * place for its grant table that is large enough, which then would be that gap.
+ */
+static void describe_special(const struct gmem *gm, struct start_page *p)
+{
+	uint64_t from = gm->high.size > 0 ? gm->ram.size : gm->special.gpa;
+
+	add_range(p, from, gm->special.gpa + gm->special.size - from, XEN_HVM_MEMMAP_TYPE_RESERVED);
+}
+
+/*
  * Linux gets what others lend it, and its grant table, at addresses of which the map says nothing: so
  * it finds the window area by itself, and that area must not be in the map.
  */
@@ -69,7 +80,7 @@ static void describe_memory(const struct loader *l, struct start_page *p)
 		add_range(p, PLATFORM_ACPI_GPA, PLATFORM_ACPI_SIZE, XEN_HVM_MEMMAP_TYPE_ACPI);
 		add_range(
 		    p, PLATFORM_LOW_END, gm->ram.size - PLATFORM_LOW_END, XEN_HVM_MEMMAP_TYPE_RAM);
-		add_range(p, gm->special.gpa, gm->special.size, XEN_HVM_MEMMAP_TYPE_RESERVED);
+		describe_special(gm, p);
 	} else {
 		add_range(p, 0, gm->ram.size, XEN_HVM_MEMMAP_TYPE_RAM);
 	}

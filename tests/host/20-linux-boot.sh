@@ -40,6 +40,16 @@ test_panic_of_four_cpus() {
 	says 'it says that it crashed' "$err"
 }
 
+# Most of it is never touched.  The grant table has its place behind the memory, and no other.
+test_much_memory() {
+	need_linux
+	expect 0 lombard run --kernel "$linux/vmlinuz" --initrd "$linux/initrd" --vcpus 2 --memory 5G \
+		--append "console=hvc0 earlyprintk=xen loglevel=5 panic=-1 do=poweroff"
+	[[ $out =~ ([0-9]+)" kB, hypervisor" ]] || fail "it does not say how much memory it has"
+	[ "${BASH_REMATCH[1]}" -gt $((4 * 1024 * 1024)) ] || fail "it has found ${BASH_REMATCH[1]} KiB"
+	[[ $out != *"add_to_physmap failed"* ]] || fail "it has no grant table"
+}
+
 # KiB of a process; the guest's memory is shared with the core, and is not counted.
 own_memory() {
 	local key value sum=0
@@ -108,4 +118,4 @@ test_options() {
 	says 'cannot open the initrd' "$err"
 }
 
-host_tests options wrong_images poweroff reboot_of_two_cpus panic_of_four_cpus detached
+host_tests options wrong_images poweroff reboot_of_two_cpus panic_of_four_cpus much_memory detached

@@ -623,6 +623,27 @@ Test(pvh_linux, memory_map_with_acpi_and_without_windows)
 	mem.window.size = 0;
 }
 
+/* RAM beyond what fits below the special area: nothing is left between, where Linux would put things. */
+Test(pvh_linux, memory_map_with_ram_above_4_gib)
+{
+	static const struct hvm_memmap_table_entry want[] = {
+	    {.addr = 0x100000, .size = RAM_SIZE - 0x100000, .type = XEN_HVM_MEMMAP_TYPE_RAM},
+	    {.addr = RAM_SIZE,
+		.size = 0xfc000000 + 4096 - RAM_SIZE,
+		.type = XEN_HVM_MEMMAP_TYPE_RESERVED},
+	    {.addr = UINT64_C(1) << 32, .size = 1 << 30, .type = XEN_HVM_MEMMAP_TYPE_RAM},
+	};
+	const struct hvm_memmap_table_entry *map;
+	struct kernel k = good();
+
+	mem.high = (struct gmem_area){.gpa = UINT64_C(1) << 32, .size = 1 << 30};
+	cr_assert_eq(load_packed(ZSTD, &k), 0, "%s", why.text);
+	mem.high.size = 0;
+	cr_assert_eq(info()->memmap_entries, 5);
+	map = (const void *)(mem.ram.hva + info()->memmap_paddr);
+	cr_assert_eq(memcmp(map + 2, want, sizeof(want)), 0);
+}
+
 static const char archive[] = "an archive of files";
 
 Test(pvh_linux, initrd_at_the_end_of_memory)
