@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console over the ring that xenconsoled serves (Xen public/io/console.h).  The other side's
+ * The console over its ring (Xen public/io/console.h).  The other side's
  * index is read once, and checked.
  */
 #include "lombard-guest.h"

@@ -335,12 +335,15 @@ enum vchan_state vchan_state(const struct vchan *v);
 void vchan_close(struct vchan *v);
 
 /*
- * ---- a second console, over the ring that Xen's xenconsoled serves ----
+ * ---- the console over its ring, which Linux guests use, too ----
  *
- * consring_open: -XEN_ENOENT: the cell has no xenstore, and so no such consoles
+ * Lombard serves it: what is written there goes where printf goes, and what is typed is read there from
+ * consring_open on.  While Xen's xenconsoled serves it, it is a console of its own.
+ *
+ * consring_open: -XEN_ENOENT: there is none
  * consring_port: its event channel: there may be something to read, or room
- * consring_write: all of it.  -XEN_ETIME: xenconsoled does not take it
- * consring_flush: until xenconsoled has taken all: what is left when the guest ends is lost
+ * consring_write: all of it.  -XEN_ETIME: nobody takes it
+ * consring_flush: until all has been taken: what xenconsoled has not when the guest ends is lost
  * consring_read: what is there, perhaps nothing
  */
 int consring_open(void);

@@ -23,6 +23,7 @@ static const struct {
     {tests_grant, &nr_tests_grant},
     {tests_share, &nr_tests_share},
     {tests_xenstore, &nr_tests_xenstore},
+    {tests_console, &nr_tests_console},
     {tests_smp, &nr_tests_smp},
     {tests_upcall, &nr_tests_upcall},
     {tests_disk, &nr_tests_disk},

@@ -16,10 +16,11 @@ struct test {
 
 extern const struct test tests_basic[], tests_abi[], tests_loan[], tests_store[], tests_pair[],
     tests_window[], tests_bench[], tests_chan[], tests_benchchan[], tests_share[], tests_grant[],
-    tests_xenstore[], tests_smp[], tests_upcall[], tests_disk[];
+    tests_xenstore[], tests_smp[], tests_upcall[], tests_disk[], tests_console[];
 extern const size_t nr_tests_basic, nr_tests_abi, nr_tests_loan, nr_tests_store, nr_tests_pair,
     nr_tests_window, nr_tests_bench, nr_tests_chan, nr_tests_benchchan, nr_tests_share,
-    nr_tests_grant, nr_tests_xenstore, nr_tests_smp, nr_tests_upcall, nr_tests_disk;
+    nr_tests_grant, nr_tests_xenstore, nr_tests_smp, nr_tests_upcall, nr_tests_disk,
+    nr_tests_console;
 
 /* fail: report check number n (1..99) of the running test and exit with that status. */
 void fail(int n, const char *fmt, ...) __attribute__((noreturn, format(printf, 2, 3)));

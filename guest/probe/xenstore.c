@@ -27,15 +27,12 @@ static void expect_value(int n, uint32_t tx, const char *name, const char *want)
 static void store_none(int argc, char **argv)
 {
 	uint32_t tx;
-	size_t len;
 
 	(void)argc, (void)argv;
 	expect(1, "open", xenstore_open(), -XEN_ENOENT);
 	expect(2, "read", xenstore_read(0, "name", value, sizeof(value), NULL), -XEN_ENOENT);
 	expect(3, "begin", xenstore_begin(&tx), -XEN_ENOENT);
 	expect(4, "event", xenstore_event(path, token, time_after(1)), -XEN_ENOENT);
-	expect(5, "console", consring_open(), -XEN_ENOENT);
-	expect(6, "console", consring_read(value, sizeof(value), &len), -XEN_ENOENT);
 }
 
 /* What the toolstack has written for us, and what we may do there. */
@@ -226,7 +223,7 @@ static void store_dead(int argc, char **argv)
 	expect(2, "the second", xenstore_write(0, "data/x", "y", 1), -XEN_EIO);
 }
 
-/* lines=N lines to xenconsoled's console, then one from there comes back. */
+/* lines=N lines to the ring's console, then one from there comes back. */
 static void console_ring(int argc, char **argv)
 {
 	uint64_t lines = arg_u64(argc, argv, "lines", 3), end = time_after(PATIENCE);

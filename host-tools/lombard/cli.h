@@ -64,6 +64,7 @@ int cli_print_json(json_t *answer);
 json_t *cli_guest(const char *arg);
 
 /* Subcommands: argv[0] is "lombard NAME"; each returns the exit status. */
+int cmd_console(struct cli *cli, int argc, char **argv);
 int cmd_dump(struct cli *cli, int argc, char **argv);
 int cmd_env(struct cli *cli, int argc, char **argv);
 int cmd_lend(struct cli *cli, int argc, char **argv);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -14,7 +15,9 @@
 #include "disks.h"
 #include "exit_event.h"
 #include "launch.h"
+#include "relay.h"
 #include "signals.h"
+#include "terminal.h"
 #include "units.h"
 #include "xenctl.h"
 
@@ -31,6 +34,14 @@ struct run_options {
 	uint64_t windows;
 	bool detach;
 	struct disks disks;
+	int escape;
+	const char *log;
+};
+
+struct run_files {
+	int image;
+	int initrd; /* -1: none */
+	int log;    /* -1: none */
 };
 
 /* A guest in the foreground. */
@@ -39,16 +50,20 @@ struct session {
 	const char *what;
 	const struct cli *cli;
 	const struct disks *disks;
-	json_int_t domid; /* 0 until the answer is there */
-	bool no_disks;	  /* it could not have them, and never ran */
+	struct relay relay; /* without a stream the guest has stdin and stdout itself */
+	json_int_t domid;   /* 0 until the answer is there */
+	bool no_disks;	    /* it could not have them, and never ran */
 	struct xenctl xen;
 	bool stopping; /* by the thread */
 	pthread_t stopper;
-	bool ended;
+	bool detaching;
+	bool ended; /* or detached */
 	int status;
 };
 
 static const char stop_what[] = "stop the guest";
+
+enum { KEY_LOG = 0x100 };
 
 #define SMALL_MEMORY (UINT64_C(64) << 20)
 #define KERNEL_MEMORY (UINT64_C(256) << 20)
@@ -63,6 +78,8 @@ static const struct argp_option options[] = {
     {"vcpus", 'c', "N", 0, "Virtual CPUs of the guest (1)", 0},
     {"windows", 'w', "SIZE", 0, "Room for what it borrows (256M)", 0},
     {"disk", 'D', "FILE[,ro][,name=xvda]", 0, "Give it a disk; again for more", 0},
+    {"escape", 'e', "KEY", 0, "The key that detaches, at a terminal (^]); or none", 0},
+    {"console-log", KEY_LOG, "FILE", 0, "Write what the guest says to FILE, too", 0},
     {"detach", 'd', NULL, 0, "Do not wait: print domid, name and console file", 0},
     {0},
 };
@@ -145,6 +162,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'D':
 		disks_add(&o->disks, arg, state);
 		return 0;
+	case 'e':
+		if (!relay_parse_escape(arg, &o->escape))
+			argp_error(state, "--escape %s: give one key, as ^], or none", arg);
+		return 0;
+	case KEY_LOG:
+		o->log = arg;
+		return 0;
 	case ARGP_KEY_ARG:
 		take_image(o, arg, state);
 		return 0;
@@ -163,7 +187,8 @@ static const struct argp argp = {
     .doc = "Launch a guest: a small one from its IMAGE, or Linux.\vThe guest's console is this "
 	   "terminal, and the exit status is the "
 	   "guest's: its own 0..255, 124 after a crash, 125 after an error, 126 when it was "
-	   "stopped.  When no cell is running, one is started that ends with its last guest.",
+	   "stopped.  Ctrl-] detaches from it: it goes on, and `lombard console` comes back.  "
+	   "When no cell is running, one is started that ends with its last guest.",
 };
 
 static char *join_args(const struct run_options *o)
@@ -196,12 +221,13 @@ static json_t *make_request(const struct run_options *o)
 	if (memory == 0)
 		memory = o->kernel ? KERNEL_MEMORY : SMALL_MEMORY;
 	if (cmdline)
-		request = json_pack("{s:s, s:s*, s:I, s:I, s:I, s:s, s:s*, s:s, s:b, s:b, s:b}",
-		    "op", "run", "name", o->name, "memory", (json_int_t)memory, "windows",
+		request = json_pack(
+		    "{s:s, s:s*, s:I, s:I, s:I, s:s, s:s*, s:s, s:b, s:b, s:b, s:b}", "op", "run",
+		    "name", o->name, "memory", (json_int_t)memory, "windows",
 		    (json_int_t)o->windows, "vcpus", (json_int_t)o->vcpus, "image",
 		    path ? path : o->image, "initrd", initrd ? initrd : o->initrd, "cmdline",
-		    cmdline, "kernel", (int)o->kernel, "detach", (int)o->detach, "paused",
-		    (int)(o->disks.n > 0));
+		    cmdline, "kernel", (int)o->kernel, "detach", (int)o->detach, "log",
+		    o->detach && o->log != NULL, "paused", (int)(o->disks.n > 0));
 	free(cmdline);
 	free(initrd);
 	free(path);
@@ -222,35 +248,46 @@ static int open_file(const char *what, const char *path, const char *hint, int *
 	return err;
 }
 
-/* initrd: -1 when there is none. */
-static int open_files(const struct run_options *o, int *image, int *initrd)
+/* => on error, too, for close_files */
+static int open_files(const struct run_options *o, struct run_files *files)
 {
-	int err = o->kernel ? open_file("kernel", o->image, "Linux bzImage", image)
-			    : open_file("image", o->image, "guest's ELF file", image);
+	int err;
 
-	*initrd = -1;
-	if (err || o->initrd == NULL)
-		return err;
-	err = open_file("initrd", o->initrd, "cpio archive", initrd);
-	if (err)
-		close(*image);
+	*files = (struct run_files){.image = -1, .initrd = -1, .log = -1};
+	err = o->kernel ? open_file("kernel", o->image, "Linux bzImage", &files->image)
+			: open_file("image", o->image, "guest's ELF file", &files->image);
+	if (!err && o->initrd != NULL)
+		err = open_file("initrd", o->initrd, "cpio archive", &files->initrd);
+	if (!err && o->log != NULL)
+		err = relay_log(o->log, &files->log);
 	return err;
 }
 
+static void close_files(const struct run_files *files)
+{
+	const int fds[] = {files->image, files->initrd, files->log};
+
+	for (unsigned i = 0; i < 3; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+/* A log: the console is there, and not in a file of the cell's. */
 static int print_detached(
-    struct cli *cli, const char *what, json_t *answer, const struct disks *disks)
+    struct cli *cli, const char *what, json_t *answer, const struct run_options *o)
 {
 	json_int_t domid;
 	const char *name;
 
 	if (cli->json) {
-		if (disks->n)
-			json_object_set_new(answer, "disks", disks_describe(disks));
+		if (o->disks.n)
+			json_object_set_new(answer, "disks", disks_describe(&o->disks));
 		return cli_print_json(answer);
 	}
 	if (client_unpack(what, answer, "{s:I, s:s}", "domid", &domid, "name", &name))
 		return CLI_FAILED;
-	printf("%lld %s %s\n", (long long)domid, name, client_text(answer, "console"));
+	printf("%lld %s %s\n", (long long)domid, name,
+	    o->log ? o->log : client_text(answer, "console"));
 	return CLI_OK;
 }
 
@@ -264,17 +301,22 @@ static int give_disks(const struct cli *cli, const char *what, json_t *answer,
 	return err || !disks->n ? err : disks_give(disks, cli->socket, domid, detached);
 }
 
-static int run_detached(struct cli *cli, struct client *c, const char *what, json_t *request,
-    int image, int initrd, const struct disks *disks)
+static int run_detached(struct cli *cli, struct client *c, const char *what,
+    const struct run_options *o, const struct run_files *files)
 {
-	const int fds[] = {image, initrd};
+	unsigned nfds = 0;
 	json_t *answer;
-	int status = CLI_FAILED;
+	int status = CLI_FAILED, fds[3];
 
-	if (client_call_fds(c, what, request, fds, initrd < 0 ? 1 : 2, &answer))
+	fds[nfds++] = files->image;
+	if (files->log >= 0)
+		fds[nfds++] = files->log;
+	if (files->initrd >= 0)
+		fds[nfds++] = files->initrd;
+	if (client_call_fds(c, what, make_request(o), fds, nfds, &answer))
 		return CLI_FAILED;
-	if (!give_disks(cli, what, answer, disks, true))
-		status = print_detached(cli, what, answer, disks);
+	if (!give_disks(cli, what, answer, &o->disks, true))
+		status = print_detached(cli, what, answer, o);
 	json_decref(answer);
 	return status;
 }
@@ -288,6 +330,7 @@ static int take_exit(struct session *s, json_t *packet)
 		return err;
 	if (event.domid != s->domid)
 		return 0;
+	terminal_release();
 	if (*event.message && !s->no_disks)
 		cli_error("%s: %s", event.name, event.message);
 	s->status = event.status;
@@ -295,16 +338,41 @@ static int take_exit(struct session *s, json_t *packet)
 	return 0;
 }
 
-static int launched(struct session *s, json_t *answer)
+/* At a terminal it may be detached from: its disks have to get along without us, too. */
+static int take_answer(struct session *s, json_t *answer)
 {
-	int err = client_unpack(s->what, answer, "{s:I}", "domid", &s->domid);
+	int err = client_check(s->what, answer);
+	bool relayed = s->relay.stream >= 0;
 
+	if (!err)
+		err = client_unpack(s->what, answer, "{s:I}", "domid", &s->domid);
+	if (err)
+		return err;
+	if (relayed)
+		terminal_take(json_is_true(json_object_get(answer, "raw")), s->relay.escape);
 	/* One that could not have them is stopped: its end comes as any other's. */
-	s->no_disks = !err && give_disks(s->cli, s->what, answer, s->disks, false) != 0;
-	return err;
+	s->no_disks = give_disks(s->cli, s->what, answer, s->disks, relayed) != 0;
+	return 0;
 }
 
-/* The answer to `run` comes first, then the exit event. */
+static int take_detached(struct session *s, json_t *packet)
+{
+	const char *name;
+	int err = client_check("detach", packet);
+
+	if (!err)
+		err = client_unpack("detach", packet, "{s:s}", "name", &name);
+	if (err)
+		return err;
+	terminal_release();
+	cli_error("detached from %s, which goes on: `lombard console %s` comes back, `lombard stop "
+		  "%s` ends it",
+	    name, name, name);
+	s->ended = true;
+	return 0;
+}
+
+/* The answer to `run` comes first, then the exit event, or the answer to `detach`. */
 static int take_packet(struct session *s)
 {
 	json_t *packet;
@@ -313,13 +381,12 @@ static int take_packet(struct session *s)
 	err = client_recv(s->c, s->what, &packet);
 	if (err)
 		return err;
-	if (!s->domid) {
-		err = client_check(s->what, packet);
-		if (!err)
-			err = launched(s, packet);
-	} else if (exit_event_p(packet)) {
+	if (!s->domid)
+		err = take_answer(s, packet);
+	else if (exit_event_p(packet))
 		err = take_exit(s, packet);
-	}
+	else if (s->detaching)
+		err = take_detached(s, packet);
 	json_decref(packet);
 	return err;
 }
@@ -356,10 +423,22 @@ static void end_stop(struct session *s)
 	xenctl_close(&s->xen);
 }
 
-/* Wait for a packet or a signal; the second signal ends the patience. */
+static int send_detach(struct session *s)
+{
+	s->detaching = true;
+	return client_send(s->c, "detach", json_pack("{s:s}", "op", "detach"), NULL, 0);
+}
+
+/* The guest's last words come before the reason of its end. */
+static bool listens_p(const struct session *s)
+{
+	return !s->domid || s->detaching || (s->relay.stream < 0 && s->relay.nout == 0);
+}
+
+/* Wait for a packet, the console or a signal; the second signal ends the patience. */
 static int follow_once(struct session *s, const sigset_t *unblocked)
 {
-	struct pollfd pfd = {.fd = s->c->fd, .events = POLLIN};
+	struct pollfd p[1 + RELAY_NPOLL] = {{.fd = listens_p(s) ? s->c->fd : -1, .events = POLLIN}};
 
 	if (signals_seen() && s->domid && !s->stopping)
 		return start_stop(s);
@@ -367,28 +446,66 @@ static int follow_once(struct session *s, const sigset_t *unblocked)
 		cli_error("the guest has not stopped yet; leaving all the same");
 		return -EINTR;
 	}
-	if (ppoll(&pfd, 1, NULL, unblocked) < 0)
-		return errno == EINTR ? 0 : -errno;
-	return take_packet(s);
+	relay_watch(&s->relay, p + 1);
+	if (ppoll(p, 1 + RELAY_NPOLL, NULL, unblocked) < 0) {
+		if (errno != EINTR)
+			return -errno;
+		terminal_again();
+		return 0;
+	}
+	if (relay_serve(&s->relay, p + 1, unblocked) == RELAY_DETACH && s->domid && !s->stopping &&
+	    !s->detaching)
+		return send_detach(s);
+	return p[0].revents ? take_packet(s) : 0;
 }
 
-static int run_foreground(struct cli *cli, struct client *c, const char *what, json_t *request,
-    int image, int initrd, const struct disks *disks)
+/*
+ * At a terminal we are between it and the guest, for the sake of the key that detaches; else, but for a
+ * log, the guest has our descriptors, and what they are is its own affair.
+ */
+static int open_relay(struct session *s, const struct run_options *o, int log, int *end)
+{
+	int ends[2];
+
+	relay_open(&s->relay, -1, o->escape, log);
+	*end = -1;
+	if (!s->relay.terminal && log < 0)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+		cli_error("cannot %s: %s", s->what, strerror(errno));
+		return -EMFILE;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	s->relay.stream = ends[0];
+	*end = ends[1];
+	return 0;
+}
+
+static int run_foreground(struct cli *cli, struct client *c, const char *what,
+    const struct run_options *o, const struct run_files *files)
 {
 	/* The stopper may outlive us. */
 	static struct session s;
-	int fds[] = {image, STDIN_FILENO, STDOUT_FILENO, initrd};
+	int fds[] = {files->image, STDIN_FILENO, STDOUT_FILENO, files->initrd}, end, err;
 	sigset_t unblocked;
-	int err;
 
-	s = (struct session){.c = c, .what = what, .cli = cli, .disks = disks};
+	s = (struct session){.c = c, .what = what, .cli = cli, .disks = &o->disks};
+	err = open_relay(&s, o, files->log, &end);
+	if (err)
+		return CLI_FAILED;
 	xenctl_init(&s.xen, c->path);
 	signals_catch(&unblocked);
-	err = client_send(c, what, request, fds, initrd < 0 ? 3 : 4);
+	if (end >= 0)
+		fds[1] = fds[2] = end;
+	err = client_send(c, what, make_request(o), fds, files->initrd < 0 ? 3 : 4);
+	if (end >= 0)
+		close(end);
 	while (!err && !s.ended)
 		err = follow_once(&s, &unblocked);
+	terminal_release();
 	if (err != -EINTR)
 		end_stop(&s);
+	relay_close(&s.relay);
 	if (signals_seen())
 		return 128 + signals_last();
 	if (s.no_disks)
@@ -400,30 +517,28 @@ static int run_foreground(struct cli *cli, struct client *c, const char *what, j
 
 int cmd_run(struct cli *cli, int argc, char **argv)
 {
-	struct run_options o = {.vcpus = 1, .windows = 256U << 20};
-	int image, initrd, status = CLI_FAILED;
+	struct run_options o = {.vcpus = 1, .windows = 256U << 20, .escape = RELAY_ESCAPE};
+	struct run_files files;
+	int status = CLI_FAILED;
 	struct client c;
 	char *what;
 
 	cli_parse(cli, CLI_WITH_JSON, &argp, &o, argc, argv);
-	if (open_files(&o, &image, &initrd))
-		goto out_disks;
+	if (open_files(&o, &files))
+		goto out_files;
 	if (asprintf(&what, "run %s", o.image) < 0)
-		goto out_image;
+		goto out_files;
 	if (launch_or_open(&c, cli->socket, o.disks.n ? LAUNCH_XENSTORE : LAUNCH_UNTIL_IDLE))
 		goto out_what;
 	if (o.detach)
-		status = run_detached(cli, &c, what, make_request(&o), image, initrd, &o.disks);
+		status = run_detached(cli, &c, what, &o, &files);
 	else
-		status = run_foreground(cli, &c, what, make_request(&o), image, initrd, &o.disks);
+		status = run_foreground(cli, &c, what, &o, &files);
 	client_close(&c);
 out_what:
 	free(what);
-out_image:
-	if (initrd >= 0)
-		close(initrd);
-	close(image);
-out_disks:
+out_files:
+	close_files(&files);
 	disks_drop(&o.disks);
 	return status;
 }

@@ -17,6 +17,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"console", cmd_console},
     {"dump", cmd_dump},
     {"env", cmd_env},
     {"lend", cmd_lend},
@@ -44,6 +45,7 @@ static const char doc[] =
     "  stop      stop guests\n"
     "  pause     make guests stand still\n"
     "  unpause   let them run again\n"
+    "  console   look at a guest's console, and type there\n"
     "  wait      wait for a guest's end\n"
     "  lend      lend pages of a file or of a guest\n"
     "  loans     show what is lent\n"

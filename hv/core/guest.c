@@ -571,6 +571,8 @@ int guest_launch(const struct guest_config *cfg, struct guest **gp, struct failu
 	error = guest_add_events(g, f);
 	if (error == 0)
 		error = guest_bring_up(g, f);
+	if (error == 0)
+		error = guest_add_console(g, f);
 	if (error == 0 && guest_wants_store())
 		guest_enter_store(g);
 	if (error == 0)

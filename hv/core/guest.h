@@ -268,6 +268,13 @@ int guest_set_state(struct guest *g, unsigned vcpu, const struct wire_vcpu *v);
 /* guest_get_states: of all its vCPUs at one moment.  => v: g_vcpus of them */
 int guest_get_states(struct guest *g, struct wire_vcpu *v);
 
+/*
+ * guest_attach_console: somebody looks at its console by this stream socket, which stays the caller's.
+ * history: and gets what is left of earlier output.
+ * => errors as of guest_pause; -EUSERS: there are too many already
+ */
+int guest_attach_console(struct guest *g, int fd, bool history);
+
 static inline bool guest_paused_p(const struct guest *g)
 {
 	return atomic_load(&g->g_pauses) > 0;
@@ -366,13 +373,25 @@ int guest_go(struct guest *g, struct failure *f);
  * Guests in the cell's xenstore (guest_store.c).
  *
  * guest_wants_store: are guests entered in one?
- * guest_enter_store: make its rings, and enter it.  => between guest_handshake and guest_go; failure
+ * guest_enter_store: make its ring, and enter it.  => after guest_add_console, before guest_go; failure
  * is logged: the guest runs without
  * guest_leave_store: it has ended.
  */
 bool guest_wants_store(void);
 void guest_enter_store(struct guest *g);
 void guest_leave_store(struct guest *g);
+
+/*
+ * A guest's PV console (guest_console.c): a ring and a port for it, that programs of the host can serve;
+ * while none does, its process does.
+ *
+ * guest_add_console: => between guest_handshake and guest_go.  0, or -errno with *f
+ * guest_console_port: 0: it has none.  Tools may have chosen it, or the guest
+ * guest_console_ours: see struct wire_ask_console
+ */
+int guest_add_console(struct guest *g, struct failure *f);
+uint32_t guest_console_port(struct guest *g);
+int guest_console_ours(struct guest *g, bool raise, uint64_t *gfn);
 
 /* guest_serve: requests and faults until the guest's end. */
 void guest_serve(struct guest *g);

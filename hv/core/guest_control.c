@@ -38,7 +38,8 @@ static int lose(struct guest *g, int error)
  * => control locked.  One request and its answer: both begin with a header, which is filled here.
  * => the answer's status, or -ESRCH
  */
-static int ask(struct guest *g, void *msg, size_t len, void *answer, size_t size, uint32_t type)
+static int ask_fd(
+    struct guest *g, void *msg, size_t len, const int *fd, void *answer, size_t size, uint32_t type)
 {
 	struct wire_hdr *asked = msg, *got = answer;
 	size_t n;
@@ -47,13 +48,19 @@ static int ask(struct guest *g, void *msg, size_t len, void *answer, size_t size
 	if (error != 0)
 		return error;
 	asked->seq = ++g->g_control_seq;
-	error = sock_send(g->g_control, msg, len, NULL, 0);
+	error = sock_send(g->g_control, msg, len, fd, fd != NULL);
 	if (error == 0)
 		error = sock_recv(g->g_control, answer, size, &n, NULL, 0, NULL);
 	if (error == 0 &&
 	    (n != size || got->type != type || got->seq != asked->seq || got->status > 0))
 		error = -EPROTO;
 	return error != 0 ? lose(g, error) : got->status;
+}
+
+/* => control locked */
+static int ask(struct guest *g, void *msg, size_t len, void *answer, size_t size, uint32_t type)
+{
+	return ask_fd(g, msg, len, NULL, answer, size, type);
 }
 
 /* => control locked */
@@ -190,6 +197,19 @@ int guest_set_state(struct guest *g, unsigned vcpu, const struct wire_vcpu *v)
 	if (error != 0)
 		return error;
 	error = while_paused(g, set_state, vcpu, &copy);
+	end(g);
+	return error;
+}
+
+int guest_attach_console(struct guest *g, int fd, bool history)
+{
+	struct wire_attach msg = {.hdr = {.type = WIRE_ATTACH}, .history = history};
+	struct wire_controlled answer;
+	int error = begin(g);
+
+	if (error != 0)
+		return error;
+	error = ask_fd(g, &msg, sizeof(msg), &fd, &answer, sizeof(answer), WIRE_CONTROLLED);
 	end(g);
 	return error;
 }

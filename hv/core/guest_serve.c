@@ -284,6 +284,7 @@ union request {
 	struct wire_hdr hdr;
 	struct wire_hypercall hypercall;
 	struct wire_unknown unknown;
+	struct wire_ask_console ask_console;
 	struct wire_exit exit;
 };
 
@@ -292,6 +293,14 @@ static void count_unknown(struct guest *g, const struct wire_unknown *msg)
 	atomic_store(&g->g_unknown_nr, msg->nr);
 	atomic_store(&g->g_unknown_cmd, msg->cmd);
 	atomic_fetch_add(&g->g_unknown, 1);
+}
+
+static bool answer_console(struct guest *g, const struct wire_ask_console *q)
+{
+	struct wire_console r = {.hdr = {.type = WIRE_CONSOLE, .seq = q->hdr.seq}};
+
+	r.hdr.status = guest_console_ours(g, q->raise != 0, &r.gfn);
+	return sock_send(g->g_request, &r, sizeof(r), NULL, 0) == 0;
 }
 
 /* Returns false when the guest is gone, or had better be. */
@@ -312,6 +321,8 @@ static bool serve_request(struct guest *g)
 		count_unknown(g, &req.unknown);
 		return true;
 	}
+	if (len == sizeof(req.ask_console) && req.hdr.type == WIRE_ASK_CONSOLE && !g->g_program)
+		return answer_console(g, &req.ask_console);
 	if (len != sizeof(req.hypercall) || req.hdr.type != WIRE_HYPERCALL ||
 	    req.hypercall.arg_len > WIRE_MAX_ARG) {
 		guest_end_with(g, GUEST_END_ERROR, 125, "its process spoke nonsense");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guests in the cell's xenstore: their rings, and how they are entered there.
+ * Guests in the cell's xenstore: their ring, and how they are entered there.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,34 +32,29 @@ static int make_port(struct guest *g, uint32_t *port)
 }
 
 /* => the guest does not run yet */
-static int make_rings(struct guest *g, struct xs_guest *xg)
+static int make_ring(struct guest *g, struct xs_guest *xg)
 {
 	int error = make_port(g, &xg->xg_store_port);
 
 	if (error == 0)
-		error = make_port(g, &xg->xg_console_port);
-	if (error == 0)
 		error = grant_seed(&g->g_grants, GNTTAB_RESERVED_XENSTORE, EVTCHN_HOST,
 		    (uint32_t)xg->xg_store_gfn);
-	if (error == 0)
-		error = grant_seed(&g->g_grants, GNTTAB_RESERVED_CONSOLE, EVTCHN_HOST,
-		    (uint32_t)xg->xg_console_gfn);
 	return error;
 }
 
-static void drop_ports(struct guest *g)
+/* In its name: it does not run yet. */
+static void drop_port(struct guest *g, const struct xs_guest *xg)
 {
-	struct evtchn_reset op = {.dom = (domid_t)g->g_domid};
+	struct evtchn_close op = {.port = xg->xg_store_port};
 
-	(void)evtchn_host_op(EVTCHNOP_reset, &op, sizeof(op));
+	if (op.port != 0)
+		(void)evtchn_op(&g->g_events, EVTCHNOP_close, &op, sizeof(op));
 }
 
-static void show_rings(struct guest *g, const struct xs_guest *xg)
+static void show_ring(struct guest *g, const struct xs_guest *xg)
 {
 	(void)xen_hvm_set_param(g, false, HVM_PARAM_STORE_PFN, xg->xg_store_gfn);
 	(void)xen_hvm_set_param(g, false, HVM_PARAM_STORE_EVTCHN, xg->xg_store_port);
-	(void)xen_hvm_set_param(g, false, HVM_PARAM_CONSOLE_PFN, xg->xg_console_gfn);
-	(void)xen_hvm_set_param(g, false, HVM_PARAM_CONSOLE_EVTCHN, xg->xg_console_port);
 }
 
 static void describe(struct guest *g, struct xs_guest *xg)
@@ -74,6 +69,7 @@ static void describe(struct guest *g, struct xs_guest *xg)
 	xg->xg_vcpus = g->g_vcpus;
 	xg->xg_store_gfn = GUEST_STORE_GFN;
 	xg->xg_console_gfn = GUEST_CONSOLE_GFN;
+	xg->xg_console_port = guest_console_port(g);
 }
 
 void guest_enter_store(struct guest *g)
@@ -83,7 +79,7 @@ void guest_enter_store(struct guest *g)
 
 	if (error == 0) {
 		describe(g, xg);
-		error = make_rings(g, xg);
+		error = make_ring(g, xg);
 	}
 	if (error == 0) {
 		error = xenstore_add(xg);
@@ -92,13 +88,14 @@ void guest_enter_store(struct guest *g)
 			xenstore_remove(xg);
 	}
 	if (error == 0) {
-		show_rings(g, xg);
+		show_ring(g, xg);
 		g->g_store = xg;
 		return;
 	}
 	log_warn(
 	    "%s (domain %u) has no xenstore: %s", g->g_name, g->g_domid, strerrordesc_np(-error));
-	drop_ports(g);
+	if (xg != NULL)
+		drop_port(g, xg);
 	free(xg);
 }
 

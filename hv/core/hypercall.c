@@ -140,6 +140,7 @@ static const struct {
 struct answer {
 	int64_t value;
 	bool copy_back;
+	bool console; /* see struct wire_result */
 };
 
 static struct answer call_loan(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
@@ -180,11 +181,20 @@ static bool evtchn_results_p(uint32_t cmd)
 	}
 }
 
+/* By its console's port, and no program of the host has bound to that. */
+static bool by_console(struct guest *g, const struct evtchn_send *op)
+{
+	return op->port == guest_console_port(g) &&
+	       evtchn_stand_in(&g->g_events, op->port, false) == 0;
+}
+
 static struct answer call_evtchn(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
 {
 	int error = evtchn_op(&g->g_events, cmd, arg, len);
 
-	return (struct answer){.value = error, .copy_back = error == 0 && evtchn_results_p(cmd)};
+	return (struct answer){.value = error,
+	    .copy_back = error == 0 && evtchn_results_p(cmd),
+	    .console = error == 0 && cmd == EVTCHNOP_send && by_console(g, arg)};
 }
 
 static struct answer call_grant(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
@@ -282,4 +292,5 @@ void guest_hypercall(struct guest *g, const struct wire_hypercall *req, struct w
 		guest_cannot_map(g);
 	res->ret = a.value;
 	res->copy_back = a.copy_back;
+	res->console = a.console;
 }

@@ -90,14 +90,16 @@ static bool config_of(json_t *request, struct guest_config *cfg, int *error, str
 	return *error == 0;
 }
 
-/* A detached guest's console: nothing to read, a file to write. */
+/* A detached guest's console: nothing to read, a file to write: a new one, if the client has none. */
 static int detached_console(struct guest_config *cfg, char *path, size_t len, struct failure *f)
 {
-	int error;
+	int error = 0;
 
 	cfg->console_in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (cfg->console_in < 0)
 		return failure_sys(f, -errno, "can't open /dev/null");
+	if (cfg->console_out >= 0)
+		return 0;
 	error = cell_console(cfg->name, path, len, &cfg->console_out, f);
 	if (error != 0)
 		close(cfg->console_in);
@@ -107,20 +109,24 @@ static int detached_console(struct guest_config *cfg, char *path, size_t len, st
 }
 
 /* The request's descriptors: stay the session's. */
-static int take_fds(struct session *s, bool detach, struct guest_config *cfg, struct failure *f)
+static int take_fds(
+    struct session *s, bool detach, bool log, struct guest_config *cfg, struct failure *f)
 {
 	bool initrd = cfg->initrd_path[0] != '\0';
-	unsigned n = 0;
+	unsigned n = 0, consoles = detach ? log : 2;
 
-	if (s->s_nfds != (detach ? 1u : 3u) + initrd || (!detach && s->s_waiting != NULL))
+	if (s->s_nfds != 1 + consoles + initrd || (!detach && s->s_waiting != NULL))
 		return failure_set(f, -EINVAL, "`run` wants the image%s%s, once for a connection",
-		    detach ? "" : ", the console's input and its output",
+		    !detach ? ", the console's input and its output"
+		    : log   ? ", the log"
+			    : "",
 		    initrd ? ", and the initrd" : "");
+	cfg->console_in = cfg->console_out = -1;
 	cfg->image = s->s_fds[n++];
-	if (!detach) {
+	if (!detach)
 		cfg->console_in = s->s_fds[n++];
+	if (!detach || log)
 		cfg->console_out = s->s_fds[n++];
-	}
 	if (initrd)
 		cfg->initrd = s->s_fds[n];
 	return 0;
@@ -129,6 +135,7 @@ static int take_fds(struct session *s, bool detach, struct guest_config *cfg, st
 json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f)
 {
 	bool detach = json_is_true(json_object_get(request, "detach"));
+	bool log = detach && json_is_true(json_object_get(request, "log"));
 	struct guest_config cfg = {0};
 	char path[WIRE_TEXT_LEN];
 	struct guest *g;
@@ -137,7 +144,7 @@ json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f
 	if (!config_of(request, &cfg, error, f))
 		return NULL;
 	cfg.paused = json_is_true(json_object_get(request, "paused"));
-	*error = take_fds(s, detach, &cfg, f);
+	*error = take_fds(s, detach, log, &cfg, f);
 	if (*error == 0 && detach)
 		*error = detached_console(&cfg, path, sizeof(path), f);
 	if (*error != 0)
@@ -145,6 +152,8 @@ json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f
 	*error = guest_launch(&cfg, &g, f);
 	if (detach) {
 		close(cfg.console_in);
+	}
+	if (detach && !log) {
 		close(cfg.console_out);
 		if (*error != 0)
 			cell_console_drop(path);
@@ -152,8 +161,8 @@ json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f
 	if (*error != 0)
 		return NULL;
 	pthread_mutex_lock(&g->g_mutex);
-	fields = json_pack("{s:i, s:s, s:i, s:o}", "domid", (int)g->g_domid, "name", g->g_name,
-	    "pid", (int)g->g_pid, "console", session_text(g->g_console));
+	fields = json_pack("{s:i, s:s, s:i, s:o, s:b}", "domid", (int)g->g_domid, "name", g->g_name,
+	    "pid", (int)g->g_pid, "console", session_text(g->g_console), "raw", (int)g->g_lapic);
 	pthread_mutex_unlock(&g->g_mutex);
 	if (detach) {
 		guest_put(g);

@@ -90,6 +90,8 @@ static const struct {
     {"hello", op_hello},
     {"run", op_run},
     {"wait", op_wait},
+    {"console", op_console},
+    {"detach", op_detach},
     {"list", op_list},
     {"stats", op_stats},
     {"lend", op_lend},

@@ -45,7 +45,7 @@ struct session {
 typedef json_t *session_op(struct session *s, json_t *request, int *error, struct failure *f);
 
 session_op op_run, op_wait, op_list, op_stats, op_lend, op_return, op_loans, op_map, op_channel,
-    op_dismiss, op_xen, op_xenstore;
+    op_dismiss, op_xen, op_xenstore, op_console, op_detach;
 
 /* session_guest: the living or remembered guest that request[key] names, with a reference. */
 struct guest *session_guest(json_t *request, const char *key, int *error, struct failure *f);

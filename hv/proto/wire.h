@@ -8,8 +8,8 @@
  * The core spawns the VMM with four inherited descriptors:
  *
  *   WIRE_FD_REQUEST  Unix SEQPACKET.  VMM asks, core answers, one request at a time: first
- *                    wire_hello / wire_config / wire_ready / wire_start, then wire_hypercall; and
- *                    wire_unknown, which has no answer.
+ *                    wire_hello / wire_config / wire_ready / wire_start, then wire_hypercall and
+ *                    wire_ask_console; and wire_unknown, which has no answer.
  *   WIRE_FD_PMAP     Unix SEQPACKET.  Core tells, VMM's pmap executor obeys: wire_map, wire_mapped.
  *   WIRE_FD_EVENT    eventfd.  The core adds 1 when an event channel becomes pending.
  *   WIRE_FD_CONTROL  Unix SEQPACKET.  Core asks, the VMM's main thread answers, one request at a time:
@@ -66,6 +66,9 @@ enum wire_type {
 	WIRE_CONTROLLED,
 	WIRE_STATE,
 	WIRE_UNKNOWN,
+	WIRE_ATTACH,
+	WIRE_ASK_CONSOLE,
+	WIRE_CONSOLE,
 };
 
 struct wire_hdr {
@@ -146,6 +149,8 @@ struct wire_result {
 	int64_t ret; /* into rax */
 	uint32_t arg_len;
 	uint32_t copy_back;
+	uint32_t console; /* EVTCHNOP_send, by a console's port that wire_ask_console calls ours */
+	uint32_t pad;
 	uint8_t arg[WIRE_MAX_ARG];
 };
 
@@ -161,6 +166,22 @@ struct wire_unknown {
 	struct wire_hdr hdr;
 	uint64_t nr;
 	uint64_t cmd;
+};
+
+/*
+ * The PV console's ring is served by the VMM as long as no program of the host has bound to its event
+ * channel: only the core knows.  raise: send the guest an event by that channel, if it is so.
+ * The answer's status: 0: serve it; -EBUSY: a program does; -ENOENT: there is no ring
+ */
+struct wire_ask_console {
+	struct wire_hdr hdr;
+	uint32_t raise;
+	uint32_t pad;
+};
+
+struct wire_console {
+	struct wire_hdr hdr; /* status */
+	uint64_t gfn;	     /* where the ring is */
 };
 
 /* Why a VMM ends: 'reason' is Xen's SHUTDOWN_* (public/sched.h), or one of these. */
@@ -292,6 +313,8 @@ struct wire_vcpu {
  *                   that takes long; -EINVAL: no processor can be in such a state, and it is in its
  *                   old one, or in parts of both
  *
+ *   WIRE_ATTACH     (wire_attach + fd) a client of the guest's console; -EUSERS: there are too many
+ *
  * Neither pause is counted here: to pause a paused guest changes nothing.  SET and GET of a guest that
  * runs, or of a vCPU that it does not have, are -EINVAL.
  */
@@ -306,6 +329,12 @@ struct wire_set_state {
 	uint32_t vcpu;
 	uint32_t pad;
 	struct wire_vcpu state;
+};
+
+struct wire_attach {
+	struct wire_hdr hdr;
+	uint32_t history; /* it gets earlier output, too */
+	uint32_t pad;
 };
 
 /* The answer to all but WIRE_GET_STATE. */

@@ -1,35 +1,166 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "vmm/vmm.h"
+/*
+ * The console's ends, and the guest's hypercall (Xen public/xen.h, CONSOLEIO_*).
+ */
+#include "vmm/console.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/sys.h"
+#include "vmm/vmm.h"
 #include "xen/public.h"
 
 #define CHUNK 4096 /* copied at a time, whatever length the guest names */
 
-/* => 0, or -errno when nobody will ever read this */
-static int write_all(int fd, const char *buf, size_t len)
+static bool socket_p(int fd)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, buf, len);
+	int type;
+	socklen_t len = sizeof(type);
 
-		if (n < 0 && errno == EAGAIN) {
-			struct pollfd p = {.fd = fd, .events = POLLOUT};
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
+}
 
-			poll(&p, 1, -1);
-		} else if (n < 0 && errno != EINTR) {
-			return -errno;
-		} else if (n > 0) {
-			buf += n;
-			len -= (size_t)n;
-		}
+int console_init(struct console *c, int in, int out, struct failure *f)
+{
+	c->in = in;
+	c->out = out;
+	c->in_socket = socket_p(in);
+	c->out_socket = socket_p(out);
+	pthread_mutex_init(&c->read_mutex, NULL);
+	pthread_mutex_init(&c->write_mutex, NULL);
+	pthread_mutex_init(&c->mutex, NULL);
+	pthread_cond_init(&c->changed, NULL);
+	for (unsigned i = 0; i < CONSOLE_CLIENTS; i++)
+		c->clients[i].fd = -1;
+	c->kick = SYS(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	return c->kick < 0 ? failure_sys(f, -errno, "can't make an eventfd for the console") : 0;
+}
+
+void console_kick(struct console *c)
+{
+	uint64_t one = 1;
+
+	/* One that is full has been kicked. */
+	(void)!write(c->kick, &one, sizeof(one));
+}
+
+void console_ring_told(struct console *c)
+{
+	atomic_store(&c->ring_used, true);
+	if (!atomic_exchange(&c->ring_told, true))
+		console_kick(c);
+}
+
+void console_ring_used(struct console *c)
+{
+	if (!atomic_load(&c->ring_used))
+		console_ring_told(c);
+}
+
+void console_keep(struct console *c, const char *buf, size_t len)
+{
+	bool heard;
+
+	pthread_mutex_lock(&c->mutex);
+	scroll_add(&c->scroll, buf, len);
+	heard = c->nclients > 0;
+	pthread_mutex_unlock(&c->mutex);
+	if (heard)
+		console_kick(c);
+}
+
+static bool ready_p(int fd, short events)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/*
+ * The descriptor is shared with others, so it can't be made one that never waits.  A pipe that has room
+ * takes PIPE_BUF bytes.
+ */
+static ssize_t write_once(struct console *c, int out, const char *buf, size_t len)
+{
+	struct iovec iov = {.iov_base = (void *)buf, .iov_len = len < PIPE_BUF ? len : PIPE_BUF};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (c->out_socket)
+		return sendmsg(out, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (!ready_p(out, POLLOUT)) {
+		errno = EAGAIN;
+		return -1;
 	}
+	return write(out, buf, iov.iov_len);
+}
+
+ssize_t console_write_now(struct console *c, const char *buf, size_t len)
+{
+	int out = atomic_load(&c->out);
+	ssize_t n;
+
+	if (out < 0)
+		return -EPIPE;
+	n = write_once(c, out, buf, len);
+	if (n >= 0)
+		return n;
+	if (errno == EAGAIN || errno == EINTR)
+		return 0;
+	/* A console that nobody reads any more is no reason to stop a guest. */
+	atomic_store(&c->out, -1);
+	return -errno;
+}
+
+size_t console_read_now(struct console *c, char *buf, size_t room)
+{
+	struct iovec iov = {.iov_base = buf, .iov_len = room};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+	int in = atomic_load(&c->in);
+	ssize_t n;
+
+	if (in < 0 || (!c->in_socket && !ready_p(in, POLLIN)))
+		return 0;
+	n = c->in_socket ? recvmsg(in, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) : read(in, buf, room);
+	if (n > 0)
+		return (size_t)n;
+	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		atomic_store(&c->in, -1);
 	return 0;
 }
 
-/* A console that nobody reads any more is no reason to stop a guest. */
+/* => write_mutex held */
+static void write_all(struct console *c, const char *buf, size_t len)
+{
+	while (len > 0) {
+		struct pollfd p = {.fd = atomic_load(&c->out), .events = POLLOUT};
+		ssize_t n = console_write_now(c, buf, len);
+
+		if (n < 0)
+			return;
+		if (n == 0)
+			poll(&p, 1, -1);
+		buf += n;
+		len -= (size_t)n;
+	}
+}
+
+/* Clients have it before `out` does, which may take its time. */
+static void output(struct console *c, const char *buf, size_t len)
+{
+	pthread_mutex_lock(&c->write_mutex);
+	console_keep(c, buf, len);
+	write_all(c, buf, len);
+	pthread_mutex_unlock(&c->write_mutex);
+	if (atomic_exchange(&c->write_wanted, false))
+		console_kick(c);
+}
+
 static int64_t console_write(struct vmm *vm, const struct hypercall *h)
 {
 	uint64_t left = h->arg[1], gva = h->arg[2];
@@ -37,34 +168,54 @@ static int64_t console_write(struct vmm *vm, const struct hypercall *h)
 
 	while (left > 0) {
 		size_t n = left < sizeof(buf) ? (size_t)left : sizeof(buf);
-		int out = atomic_load(&vm->console_out);
 		int ret = gmem_copy_in(&vm->mem, &h->paging, buf, gva, n);
 
 		if (ret)
 			return ret;
-		if (out >= 0 && write_all(out, buf, n))
-			atomic_store(&vm->console_out, -1);
+		output(&vm->console, buf, n);
 		left -= n;
 		gva += n;
 	}
 	return 0;
 }
 
+/* What clients have typed. */
+static size_t take_input(struct console *c, char *buf, size_t room)
+{
+	size_t n;
+
+	pthread_mutex_lock(&c->mutex);
+	n = c->ninput < room ? c->ninput : room;
+	memcpy(buf, c->input, n);
+	c->ninput -= n;
+	memmove(c->input, c->input + n, c->ninput);
+	pthread_mutex_unlock(&c->mutex);
+	if (n > 0)
+		console_kick(c);
+	return n;
+}
+
+/* `in` is looked at only when the guest asks: who shares it may want the rest. */
+static size_t read_input(struct console *c, char *buf, size_t room)
+{
+	size_t n = take_input(c, buf, room);
+
+	if (n > 0 || atomic_load(&c->ring_used))
+		return n;
+	pthread_mutex_lock(&c->read_mutex);
+	n = console_read_now(c, buf, room);
+	pthread_mutex_unlock(&c->read_mutex);
+	return n;
+}
+
 /* What is there now, 0 bytes if nothing: Xen's console never waits. */
 static int64_t console_read(struct vmm *vm, const struct hypercall *h)
 {
-	struct pollfd p = {.fd = vm->console_in, .events = POLLIN};
 	char buf[CHUNK];
-	ssize_t n;
-	int ret;
+	size_t n = read_input(&vm->console, buf, h->arg[1] < sizeof(buf) ? h->arg[1] : sizeof(buf));
+	int ret = n > 0 ? gmem_copy_out(&vm->mem, &h->paging, h->arg[2], buf, n) : 0;
 
-	if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLIN))
-		return 0;
-	n = read(vm->console_in, buf, h->arg[1] < sizeof(buf) ? h->arg[1] : sizeof(buf));
-	if (n <= 0)
-		return 0;
-	ret = gmem_copy_out(&vm->mem, &h->paging, h->arg[2], buf, (size_t)n);
-	return ret ? ret : n;
+	return ret ? ret : (int64_t)n;
 }
 
 int64_t console_op(struct vmm *vm, const struct hypercall *h)

@@ -25,7 +25,9 @@ struct request {
 		struct wire_hdr hdr;
 		struct wire_control control;
 		struct wire_set_state set_state;
+		struct wire_attach attach;
 	} msg;
+	int fd; /* that came with it; -1: none */
 };
 
 static int64_t now_ms(void)
@@ -105,6 +107,19 @@ static void begin_state(struct vmm *vm, struct request *rq)
 		reply(rq, -EINVAL);
 }
 
+/* The descriptor is the console's, or still the request's. */
+static int attach(struct vmm *vm, struct request *rq)
+{
+	int ret;
+
+	if (rq->fd < 0)
+		return -EPROTO;
+	ret = console_attach(&vm->console, rq->fd, rq->msg.attach.history);
+	if (!ret)
+		rq->fd = -1;
+	return ret;
+}
+
 static void begin(struct vmm *vm, struct request *rq)
 {
 	switch (rq->msg.hdr.type) {
@@ -120,20 +135,36 @@ static void begin(struct vmm *vm, struct request *rq)
 	case WIRE_SET_STATE:
 		begin_state(vm, rq);
 		break;
+	case WIRE_ATTACH:
+		reply(rq, attach(vm, rq));
+		break;
 	default:
 		reply(rq, -ENOSYS);
 		break;
 	}
 }
 
+static size_t size_of(uint32_t type)
+{
+	switch (type) {
+	case WIRE_SET_STATE:
+		return sizeof(struct wire_set_state);
+	case WIRE_ATTACH:
+		return sizeof(struct wire_attach);
+	default:
+		return sizeof(struct wire_control);
+	}
+}
+
 static void take_request(struct vmm *vm, struct request *rq)
 {
-	size_t len, want = sizeof(rq->msg.control);
-	int ret = sock_recv(WIRE_FD_CONTROL, &rq->msg, sizeof(rq->msg), &len, NULL, 0, NULL);
+	unsigned nfds;
+	size_t len;
+	int ret;
 
-	if (!ret && len >= sizeof(rq->msg.hdr) && rq->msg.hdr.type == WIRE_SET_STATE)
-		want = sizeof(rq->msg.set_state);
-	if (!ret && len != want)
+	rq->fd = -1;
+	ret = sock_recv(WIRE_FD_CONTROL, &rq->msg, sizeof(rq->msg), &len, &rq->fd, 1, &nfds);
+	if (!ret && (len < sizeof(rq->msg.hdr) || len != size_of(rq->msg.hdr.type)))
 		ret = -EPROTO;
 	if (ret) {
 		if (ret != -EPIPE)
@@ -142,6 +173,8 @@ static void take_request(struct vmm *vm, struct request *rq)
 		link_lost();
 	}
 	begin(vm, rq);
+	if (rq->fd >= 0)
+		close(rq->fd);
 }
 
 _Noreturn void control_serve(struct vmm *vm)

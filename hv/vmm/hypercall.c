@@ -109,6 +109,21 @@ static void note(struct vcpu *v, const struct hypercall *h, const struct wire_hy
 		event_shared_moved(v, x.gpfn);
 }
 
+/* What the console thread wants to know: see wire.h, and whoever asks for the ring will use it. */
+static void note_console(
+    struct vmm *vm, const struct wire_hypercall *q, const struct wire_result *r)
+{
+	struct xen_hvm_param p;
+
+	if (r->console)
+		console_ring_told(&vm->console);
+	if (q->nr != __HYPERVISOR_hvm_op || q->cmd != HVMOP_get_param)
+		return;
+	memcpy(&p, q->arg, sizeof(p));
+	if (p.index == HVM_PARAM_CONSOLE_PFN)
+		console_ring_used(&vm->console);
+}
+
 /* One structure goes to the core as it was copied in, once, and comes back if the core says so. */
 static int64_t forward(struct vcpu *v, const struct hypercall *h, uint32_t size)
 {
@@ -126,6 +141,7 @@ static int64_t forward(struct vcpu *v, const struct hypercall *h, uint32_t size)
 	link_hypercall(&q, &r);
 	if (r.ret == 0)
 		note(v, h, &q, &r);
+	note_console(vm, &q, &r);
 	if (r.copy_back && r.arg_len == size) {
 		ret = gmem_copy_out(&vm->mem, &h->paging, h->arg[1], r.arg, size);
 		if (ret)

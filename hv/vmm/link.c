@@ -121,12 +121,10 @@ int link_configure(struct vmm *vm, struct failure *f)
 		return failure_set(f, -EPROTO, "the core's configuration has an endless string");
 	vm->pmap.store = fds[0];
 	vm->image = fds[1];
-	vm->console_in = fds[2];
-	vm->console_out = fds[3];
 	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++)
 		vm->vcpus[i].upcall = i < upcalls ? fds[WIRE_CONFIG_FIXED_FDS + i] : -1;
 	vm->initrd = cfg->initrd_path[0] != 0 ? fds[nfds - 1] : -1;
-	return 0;
+	return console_init(&vm->console, fds[2], fds[3], f);
 }
 
 void link_ready(const struct vmm *vm)
@@ -179,6 +177,22 @@ void link_unknown(uint64_t nr, uint64_t cmd)
 	msg.hdr.seq = ++last_seq;
 	send_or_end(&msg, sizeof(msg), NULL, 0);
 	pthread_mutex_unlock(&turn);
+}
+
+int link_console(bool raise, uint64_t *gfn)
+{
+	struct wire_ask_console q = {.hdr = {.type = WIRE_ASK_CONSOLE}, .raise = raise};
+	struct wire_console r;
+
+	pthread_mutex_lock(&turn);
+	q.hdr.seq = ++last_seq;
+	send_or_end(&q, sizeof(q), NULL, 0);
+	recv_or_end(&r, sizeof(r), WIRE_CONSOLE, NULL, 0, NULL);
+	if (r.hdr.seq != q.hdr.seq)
+		lost(-EPROTO);
+	pthread_mutex_unlock(&turn);
+	*gfn = r.gfn;
+	return r.hdr.status;
 }
 
 _Noreturn void link_exit(const struct vmm_end *end)

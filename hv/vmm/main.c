@@ -34,6 +34,13 @@ static void *pmap_thread(void *arg)
 	_exit(0);
 }
 
+static void *console_thread(void *arg)
+{
+	pthread_setname_np(pthread_self(), "console");
+	console_serve(arg);
+	return NULL;
+}
+
 /* The core finds a vCPU's thread by its name (core/guest_info.c). */
 static void *vcpu_thread(void *arg)
 {
@@ -44,6 +51,7 @@ static void *vcpu_thread(void *arg)
 	snprintf(name, sizeof(name), "vcpu%u", v->id);
 	pthread_setname_np(pthread_self(), name);
 	vcpu_run(v, &end);
+	console_finish(&v->vm->console);
 	link_exit(&end);
 }
 
@@ -95,11 +103,13 @@ static int build(struct vmm *vm, struct failure *f)
 static void run(struct vmm *vm)
 {
 	struct vmm_end end = {.reason = WIRE_EXIT_VMM_ERROR};
-	pthread_t upcall;
+	pthread_t upcall, console;
 
 	/* What is built from outside has no state to begin with yet. */
 	if (vm->cfg.built || vm->cfg.paused)
 		gate_close(vm);
+	if (start_thread(console_thread, "console", vm, &console, &end.why))
+		link_exit(&end);
 	if (vm->cfg.lapic && start_thread(upcall_thread, "upcall", vm, &upcall, &end.why))
 		link_exit(&end);
 	for (unsigned i = 0; i < vm->cfg.vcpus; i++) {

@@ -10,6 +10,7 @@
  *   vcpuN  one for each vCPU: runs it, and its hypercalls
  *   upcall tells vCPUs with a LAPIC of events (upcall.c)
  *   pmap   pmap_local_serve
+ *   console  console_serve
  * struct vmm is built by main before the others start.  Fields marked [v] belong to their vCPU's
  * thread from then on, atomic ones to all, the others do not change any more.
  *
@@ -24,6 +25,7 @@
 #include "lib/failure.h"
 #include "pmap/pmap_local.h"
 #include "proto/wire.h"
+#include "vmm/console.h"
 #include "vmm/gmem.h"
 
 struct hypercall;
@@ -77,8 +79,6 @@ struct vmm {
 	struct wire_config cfg; /* strings are known to end */
 	int image;
 	int initrd; /* -1: none */
-	int console_in;
-	_Atomic int console_out; /* -1: its reader is gone */
 	int kvm;
 	int vm;
 	uint32_t nslots;		   /* memory slots that KVM has */
@@ -87,6 +87,7 @@ struct vmm {
 	struct gmem mem;
 	struct gate gate;
 	int upcalls;		      /* eventfd: some vCPU is owed an interrupt now */
+	struct console console;	      /* see there */
 	_Atomic uint32_t exit_status; /* what the guest set by guest_op */
 	struct events events;
 	bool tsc_stable; /* the TSCs of all vCPUs are one */
@@ -123,6 +124,13 @@ void link_hypercall(struct wire_hypercall *q, struct wire_result *r);
 
 /* link_unknown: let the core count a hypercall that is not there.  Any vCPU's thread. */
 void link_unknown(uint64_t nr, uint64_t cmd);
+
+/*
+ * link_console: ask the core about the console's ring.  By the console thread.
+ * raise: send the guest an event there
+ * => 0: nobody else serves it, and *gfn is where it is; -EBUSY, -ENOENT (wire_ask_console)
+ */
+int link_console(bool raise, uint64_t *gfn);
 
 /*
  * link_exit: tell the core why the guest has ended, let it close, end.  Of several threads the first

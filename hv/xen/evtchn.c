@@ -552,6 +552,23 @@ void evtchn_core_close(struct evtchn_domain *ed, uint32_t port)
 	pthread_mutex_unlock(&evtchn_mutex);
 }
 
+int evtchn_stand_in(struct evtchn_domain *ed, uint32_t port, bool raise)
+{
+	struct evtchn_port *p;
+	int error = -EINVAL;
+
+	pthread_mutex_lock(&evtchn_mutex);
+	p = evtchn_port_of(ed, port);
+	if (p != NULL && p->remote == EVTCHN_HOST && p->state == PORT_INTERDOMAIN)
+		error = -EBUSY;
+	else if (p != NULL && p->remote == EVTCHN_HOST && p->state == PORT_UNBOUND)
+		error = 0;
+	if (error == 0 && raise)
+		set_pending(ed, port);
+	pthread_mutex_unlock(&evtchn_mutex);
+	return error;
+}
+
 void evtchn_virq(uint32_t domid, uint32_t virq)
 {
 	struct evtchn_domain *ed;

@@ -12,6 +12,7 @@
  * told of events by a stream socket.
  */
 #include <bsd/sys/queue.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct evtchn_handle;
@@ -130,6 +131,13 @@ void evtchn_host_put(uint32_t port);
 int evtchn_core_alloc(struct evtchn_domain *ed, uint32_t *port);
 void evtchn_core_raise(struct evtchn_domain *ed, uint32_t port);
 void evtchn_core_close(struct evtchn_domain *ed, uint32_t port);
+
+/*
+ * evtchn_stand_in: a port of the guest that waits for a program of the host to bind to it: until one
+ * has, and after it has gone, the core can stand in for it.  raise: make it pending, if it is so.
+ * => 0; -EBUSY: it is bound; -EINVAL: it is no such port
+ */
+int evtchn_stand_in(struct evtchn_domain *ed, uint32_t port, bool raise);
 
 /*
  * evtchn_virq: raise a virtual interrupt in one domain (EVTCHN_HOST too), or in all with EVTCHN_ALL.

@@ -351,8 +351,8 @@ test_ports() {
 	store_cell
 	launch shown spin
 	expect 0 lombard xen lsevtchn "$domid"
-	says "1: VCPU 0: Interdomain (Connected) - Remote Domain 0, Port " "$out"
-	says "2: VCPU 0: Interdomain (Waiting connection) - Remote Domain 0" "$out"
+	says "1: VCPU 0: Interdomain (Waiting connection) - Remote Domain 0" "$out"
+	says "2: VCPU 0: Interdomain (Connected) - Remote Domain 0, Port " "$out"
 	expect 0 lombard stop shown
 	store_end
 }

@@ -6,10 +6,11 @@
 
 HOST_VARIANT ?= asan
 
-HOST_PROGS := host/rawclient host/frames host/chanhost host/unixend
+HOST_PROGS := host/typist host/rawclient host/frames host/chanhost host/unixend
 PROGS      += $(HOST_PROGS)
 host/rawclient_SRCS := tests/host/rawclient.c hv/lib/sock.c hv/lib/sys.c
 host/frames_SRCS    := tests/host/frames.c
+host/typist_SRCS    := tests/host/typist.c
 host/unixend_SRCS   := tests/host/unixend.c
 # As a user's program would be: with the public headers and the library.
 host/chanhost_SRCS  := tests/host/chanhost.c

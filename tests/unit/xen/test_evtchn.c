@@ -401,6 +401,36 @@ Test(evtchn, host_allocates_in_guest)
 	leave(&a);
 }
 
+/* A port that waits for a program can be served by the core, but only while it waits. */
+Test(evtchn, core_stands_in_for_a_program)
+{
+	static struct domain d;
+	struct program a = program();
+	struct evtchn_alloc_unbound au = {.dom = DOMID_SELF, .remote_dom = 0},
+				    own = {.dom = DOMID_SELF, .remote_dom = DOMID_SELF};
+	uint32_t pa;
+
+	domain(&d, 7);
+	cr_assert_eq(op(&d, EVTCHNOP_alloc_unbound, &au), 0);
+	cr_assert_eq(op(&d, EVTCHNOP_alloc_unbound, &own), 0);
+	cr_assert_eq(evtchn_stand_in(&d.ed, au.port, false), 0);
+	cr_assert(!take(&d, au.port));
+	cr_assert_eq(evtchn_stand_in(&d.ed, au.port, true), 0);
+	cr_assert(take(&d, au.port));
+	pa = bound(&a, 7, au.port);
+	(void)take(&d, au.port);
+	cr_assert_eq(evtchn_stand_in(&d.ed, au.port, true), -EBUSY);
+	cr_assert(!take(&d, au.port));
+	cr_assert_eq(evtchn_handle_unbind(a.handle, pa), 0);
+	cr_assert_eq(evtchn_stand_in(&d.ed, au.port, true), 0, "it has gone");
+	cr_assert(take(&d, au.port));
+	cr_assert_eq(evtchn_stand_in(&d.ed, own.port, true), -EINVAL);
+	cr_assert_eq(evtchn_stand_in(&d.ed, 0, true), -EINVAL);
+	cr_assert_eq(evtchn_stand_in(&d.ed, UINT32_MAX, true), -EINVAL);
+	domain_gone(&d);
+	leave(&a);
+}
+
 /* lsevtchn asks until there is an error. */
 Test(evtchn, status_ends_somewhere)
 {
