@@ -161,7 +161,7 @@ test_stopped_client() {
 # The scroll: the last lines only, from the beginning of one on.
 test_scroll() {
 	local first
-	launch flooded console-flood lines=12000 stay=1
+	launch flooded console-flood by=call lines=12000 stay=1
 	until_true 30 grep -q "probe: flooded" "$console" || fail "it does not flood"
 	attach late flooded
 	await_seen late "flood 000012000"
