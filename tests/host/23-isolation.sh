@@ -10,7 +10,8 @@
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 
 seconds=${HOST_FUZZ:-$((60 / scale))}
-[ "$seconds" -ge 20 ] || seconds=20 # nobody lives long enough in less
+least=$((10 + 10 * scale)) # nobody comes to anything in less
+[ "$seconds" -ge "$least" ] || seconds=$least
 ring_seconds=$((seconds / 5))
 limit=$((120 + seconds))
 seed=$((10#${HOST_SEED:-$EPOCHSECONDS} % 1000000))
@@ -70,6 +71,7 @@ life() {
 		>"$lives/$name.out" 2>"$lives/$name.err" </dev/null &
 	pid=$!
 	if [ "$how" != nothing ]; then
+		until_true 20 has_line "$lives/$name.out" 'fuzz: seed *' # it runs
 		pause "$((RANDOM % ($3 / 1000))).$((RANDOM % 10))"
 		hurt "$how" "$name" >>"$lives/$name.hurt" 2>&1
 	fi
@@ -166,8 +168,10 @@ reached() {
 		[ "${kind[$name]}" = works ] || [ "${bad[$name]:-0}" -gt 0 ] || missing+=("$name: never refused")
 	done
 	say "$total calls of ${#kind[@]} operations"
-	[ "${#kind[@]}" -gt 40 ] || fail "only ${#kind[@]} operations were tried"
+	[ "$total" -gt 100 ] || fail "only $total calls were made"
 	# In a short time, or on a slow machine, not all of them can be.
+	[ "$seconds" -lt 30 ] || [ "$scale" -gt 1 ] || [ "${#kind[@]}" -gt 50 ] ||
+		fail "only ${#kind[@]} operations were tried"
 	[ "$seconds" -lt 30 ] || [ "$scale" -gt 1 ] || [ "${#missing[@]}" = 0 ] || fail "${missing[*]}"
 }
 
@@ -269,9 +273,9 @@ test_attack() {
 	line=$(tail -n 1 "$lives/host")
 	[[ $(<"$lives/host") != *"can't go on"* ]] || fail "$(<"$lives/host")"
 	[ "$(field rounds)" -gt 0 ] || fail "the host did nothing"
-	ended_well first rounds "$((length / 2))"
-	ended_well second rounds "$((length / 2))"
-	ended_well open loans 10
+	ended_well first rounds "$((1 + length / 2 / (scale * scale)))"
+	ended_well second rounds "$((1 + length / 2 / (scale * scale)))"
+	ended_well open loans "$((10 / scale))"
 	reached
 	closed
 	until_true 5 no_more_fds "$fds_before" ||
