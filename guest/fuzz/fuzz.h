@@ -114,8 +114,9 @@ bool vital(uint64_t gfn, uint64_t nr); /* is one of them RAM that the program ne
 uint64_t spot(void);		       /* gfn for a window of up to 16 pages */
 uint64_t area(void);		       /* gfn for a channel's area */
 uint64_t bad_address(void);
-void twist(void);	      /* new page tables for this: */
-uint64_t twisted(void);	      /* an address that means a public page, or nothing, or nonsense */
+void twist(void);	/* new page tables for this: */
+uint64_t twisted(void); /* an address that means a public page, or nothing, or nonsense */
+bool twisted_p(const void *address);
 bool in_tables(uint64_t gfn); /* of the window area: our page tables have it */
 void name_of(char name[CHAN_NAME_LEN], uint32_t domid);
 

@@ -54,3 +54,8 @@ uint64_t twisted(void)
 {
 	return (uint64_t)PLACE << 39 | (rnd() & 0x7fffffffffUL);
 }
+
+bool twisted_p(const void *address)
+{
+	return (uint64_t)address >> 39 == PLACE;
+}
