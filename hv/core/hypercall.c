@@ -160,7 +160,7 @@ static struct answer call_loan(struct guest *g, uint32_t cmd, void *arg, uint32_
 
 static struct answer call_chan(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
 {
-	struct answer a;
+	struct answer a = {0};
 
 	a.value = channel_op(g, cmd, arg, len, &a.copy_back);
 	return a;
@@ -240,7 +240,7 @@ static struct answer call_vcpu(struct guest *g, uint32_t cmd, const void *arg, u
 static struct answer call_hvm(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
 {
 	struct xen_hvm_param op;
-	struct answer a;
+	struct answer a = {0};
 
 	if (cmd != HVMOP_set_param && cmd != HVMOP_get_param)
 		return (struct answer){.value = -ENOSYS};
