@@ -5,7 +5,7 @@
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 . "${BASH_SOURCE[0]%/*}/linux-guest.sh"
 
-limit=240
+limit=480
 
 # options WORDS: of a guest that runs linuxxen with them, separated by commas.
 options() {
@@ -44,7 +44,7 @@ test_two_guests() {
 	mapfile -t arguments < <(options offer)
 	expect 0 lombard run -d -n offerer "${arguments[@]}"
 	read -r domid _ console <<<"$out"
-	await "$console" '*linuxxen: offers *' 120
+	await "$console" '*linuxxen: offers *' 240
 	read -r _ _ ref port < <(grep -o 'offers.*' "$console" | tr -d '\r')
 	runs "take,$domid,$ref,$port"
 	says 'linuxxen: took 200 events' "$out"
