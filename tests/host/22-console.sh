@@ -4,7 +4,9 @@
 # Guests' consoles: the ring and the hypercall, `lombard console` at terminals and in scripts, several
 # clients, those that are slow, stopped or killed, and xenconsoled in between.
 . "${BASH_SOURCE[0]%/*}/lib.sh"
+. "${BASH_SOURCE[0]%/*}/linux-guest.sh"
 
+limit=180
 typist=$bin/host/typist
 detach=$'type:\x1d'
 
@@ -259,6 +261,32 @@ test_protocol() {
 	asks '{"op":"console"}' "no such guest"
 }
 
+# ---- Linux ----
+
+# A shell at hvc0: what is typed there is done there, and Ctrl-C is the guest's.
+test_linux() {
+	need_linux
+	expect 0 lombard run -d -n linux --kernel "$linux/vmlinuz" --initrd "$linux/initrd" \
+		--append "console=hvc0 quiet do=shell" --memory 256M
+	at_terminal 0 "see:guest: init at" raw $'type:echo here is $((6 * 7))\r' "see:here is 42" "$detach" \
+		"see:detached from linux" lines -- console linux
+	at_terminal 0 "see:guest: init at" "see:here is 42" raw $'type:cat /sys/hypervisor/type\r' "see:xen" \
+		$'type:poweroff -f\r' "see:linux has ended: poweroff, status 0" lines -- console linux
+}
+
+# In the foreground of a terminal, detached from, and come back to by a script.
+test_linux_in_the_foreground() {
+	need_linux
+	at_terminal 0 "see:guest: init at" raw $'type:echo $((41 + 1)) times\r' "see:42 times" "$detach" \
+		"see:detached from front, which goes on" lines -- run -n front --kernel "$linux/vmlinuz" \
+		--initrd "$linux/initrd" --append "console=hvc0 quiet do=shell" --memory 256M
+	run bash -c 'printf "echo and \$((6 * 7)) more\npoweroff -f\n" | "$0" console front' "$bin/lombard"
+	equal status "$status" 0
+	says "42 times" "$out"
+	says "and 42 more" "$out"
+	says "front has ended: poweroff, status 0" "$err"
+}
+
 # ---- xenconsoled ----
 
 test_xenconsoled() {
@@ -292,4 +320,4 @@ bound() { [[ $(ports) == *"1: VCPU 0: Interdomain (Connected)"* ]]; }
 unbound() { [[ $(ports) == *"1: VCPU 0: Interdomain (Waiting connection)"* ]]; }
 
 host_tests pipes flood lies detach interrupted raw window_closed two_clients stopped_client scroll many_clients \
-	unread_input ends paused log protocol xenconsoled
+	unread_input ends paused log protocol linux linux_in_the_foreground xenconsoled

@@ -95,7 +95,10 @@ npt)
 	*) host ;;
 	esac
 	;;
-linux) host 20-linux-boot 22-linux-events ;;
+linux)
+	host 20-linux-boot 22-linux-events
+	file tests/host/22-console.sh linux linux_in_the_foreground
+	;;
 ept)
 	violations
 	by_name 01-abi/hello
