@@ -46,6 +46,9 @@ add_userland() {
 	add_program "$(command -v busybox)" /bin/busybox
 	add_program /bin/bash
 	add_program "$(command -v xxhsum)" /usr/bin/xxhsum
+	# For guests' disks.
+	add_program "$(command -v mke2fs)" /sbin/mke2fs
+	add_program "$(command -v e2fsck)" /sbin/e2fsck
 	install -D -m 644 /usr/share/common-licenses/GPL-3 \
 		"$tree/usr/share/common-licenses/GPL-3" || die "there is no text to count"
 	printf 'root:x:0:0:root:/root:/bin/bash\n' >"$tree/etc/passwd"

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The first process of a Linux guest: says what it found, then does what the kernel's command line has as
-# do=WORD: poweroff (if there is none), reboot, panic, halt, sleep, hold, xen,A,B (linuxxen A B), or shell,
+# do=WORD: poweroff (if there is none), reboot, panic, halt, sleep, hold, disk, read, xen,A,B (linuxxen A B), or shell,
 # which runs what comes in by the console.
 export PATH=/bin
 /bin/busybox --install -s /bin
@@ -21,6 +21,17 @@ echo "guest: init at $uptime s, $(uname -r), $(grep -c ^processor /proc/cpuinfo)
 	"$(sed -n 's/^MemTotal: *//p' /proc/meminfo), hypervisor $(cat /sys/hypervisor/type)" \
 	"$(cat /sys/hypervisor/guest_type)"
 
+# need_disk: /dev/xvda is there.
+need_disk() {
+	insmod /modules/xen-blkfront.ko || echo "guest: no xen-blkfront"
+	n=0
+	while [ ! -b /dev/xvda ] && [ $n -lt 100 ]; do
+		n=$((n + 1))
+		sleep 0.1
+	done
+	dmesg | grep blkfront:
+}
+
 case $what in
 xen,*)
 	for name in xen-gntdev xen-gntalloc xen-evtchn; do
@@ -28,6 +39,29 @@ xen,*)
 	done
 	# shellcheck disable=SC2046 # words
 	linuxxen $(echo "${what#xen,}" | tr , ' ')
+	poweroff -f
+	;;
+disk)
+	# Writes for a while, then leaves it clean.
+	need_disk
+	mount -t ext4 /dev/xvda /mnt && echo "guest: mounted"
+	for n in 1 2 3 4 5; do
+		dd if=/dev/urandom "of=/mnt/file$n" bs=64k count=16 2>/dev/null
+		sync
+		echo "guest: wrote $n"
+	done
+	cat /mnt/file* | md5sum
+	umount /mnt
+	mount -t ext4 -o ro /dev/xvda /mnt
+	cat /mnt/file* | md5sum
+	umount /mnt && echo "guest: unmounted"
+	poweroff -f
+	;;
+read)
+	need_disk
+	echo "guest: read-only is $(cat /sys/block/xvda/ro)"
+	md5sum </dev/xvda
+	dd if=/dev/zero of=/dev/xvda bs=4k count=1 2>/dev/null || echo "guest: not to be written"
 	poweroff -f
 	;;
 sleep)
