@@ -91,7 +91,7 @@ option() {
 packages() {
 	local name=machine_packages_$vendor
 	# shellcheck disable=SC2086
-	"$root/tests/tools/install-packages.sh" busybox-static lz4 zstd xz-utils xxhash ${!name} || exit 2
+	"$root/tests/tools/install-packages.sh" busybox-static lz4 zstd xz-utils xxhash e2fsprogs ${!name} || exit 2
 }
 
 write_settings() {
