@@ -124,8 +124,10 @@ static void console_flood(int argc, char **argv)
 
 	end = time_after(PATIENCE);
 	expect(1, "open", consring_open(), 0);
-	if (arg_u64(argc, argv, "wait", 0) != 0)
+	if (arg_u64(argc, argv, "wait", 0) != 0) {
+		puts("probe: waiting");
 		(void)hear(line, 1);
+	}
 	for (uint64_t i = 1; i <= lines; i++) {
 		number_line(i);
 		if (call)

@@ -138,12 +138,11 @@ test_two_clients() {
 
 # Stopped: the guest and the others go on; when it goes on, it finds a mark, and the newest lines.
 test_stopped_client() {
-	local slow quick before
+	local slow quick
 	launch flooding console-flood by=call lines=100000 wait=1 stay=1
-	before=$(fds "$vmm_pid")
 	attach slow flooding
 	slow=$client
-	until_true 10 has_fds "$vmm_pid" $((before + 1)) || fail "nobody comes"
+	await "$(seen slow)" "probe: waiting"
 	kill -STOP "$slow"
 	attach quick flooding
 	quick=$client
