@@ -24,12 +24,16 @@ die() {
 	exit 1
 }
 
-# until_init COMMAND...: ms from now to the guest's word, in $ms; and until it has ended, in $ms_end.
+# until_init COMMAND...: ms from now to the guest's word, in $ms; what its own clock says then, in $own; and until
+# it has ended, in $ms_end.
 until_init() {
 	local start=${EPOCHREALTIME/./} line
 	ms=
 	while IFS= read -r line; do
-		[[ $line != *'guest: init at'* ]] || ms=$(((${EPOCHREALTIME/./} - start) / 1000))
+		if [[ $line =~ 'guest: init at '([0-9.]+)' s' ]]; then
+			ms=$(((${EPOCHREALTIME/./} - start) / 1000))
+			own=${BASH_REMATCH[1]}
+		fi
 		printf '%s\n' "$line" >>"$work/console"
 	done < <("$@" 2>&1 </dev/null)
 	ms_end=$(((${EPOCHREALTIME/./} - start) / 1000))
@@ -82,11 +86,11 @@ qemu=$(command -v qemu-system-x86_64)
 for ((i = 0; i < rounds; i++)); do
 	boot_lombard
 	ours+=("$ms")
-	printf 'lombard run        %6d ms to init, %6d ms to the end\n' "$ms" "$ms_end"
+	printf 'lombard run        %6d ms to init (the kernel says %s s), %6d ms to the end\n' "$ms" "$own" "$ms_end"
 	[ -n "$qemu" ] || continue
 	boot_qemu
 	theirs+=("$ms")
-	printf 'QEMU microvm       %6d ms to init, %6d ms to the end\n' "$ms" "$ms_end"
+	printf 'QEMU microvm       %6d ms to init (the kernel says %s s), %6d ms to the end\n' "$ms" "$own" "$ms_end"
 done
 printf 'median of %d: lombard run %d ms' "$rounds" "$(median "${ours[@]}")"
 if [ -n "$qemu" ]; then
