@@ -127,7 +127,9 @@ static void guest_puts(const char *text, size_t len)
 	for (size_t i = 0; i < len; i++)
 		ring->out[MASK_XENCONS_IDX(prod + i, ring->out)] = text[i];
 	__atomic_store_n(&ring->out_prod, prod + (uint32_t)len, __ATOMIC_SEQ_CST);
-	console_ring_told(&vm.console);
+	/* The core's answer to the event says whether it is the console thread's. */
+	if (atomic_load(&status) == 0)
+		console_ring_told(&vm.console);
 }
 
 static void guest_writes(const char *text)
