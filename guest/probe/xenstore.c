@@ -223,13 +223,30 @@ static void store_dead(int argc, char **argv)
 	expect(2, "the second", xenstore_write(0, "data/x", "y", 1), -XEN_EIO);
 }
 
-/* lines=N lines to the ring's console, then one from there comes back. */
+/* Until a program of the host serves the ring: before that it is the VMM's. */
+static void await_server(uint32_t port, uint64_t end)
+{
+	struct evtchn_status st = {.dom = DOMID_SELF, .port = port};
+
+	for (;; time_sleep(5000000)) {
+		expect(6, "status", hypercall_event_channel_op(EVTCHNOP_status, &st), 0);
+		if (st.status == EVTCHNSTAT_interdomain)
+			return;
+		if (time_ns() >= end)
+			fail(7, "nobody serves the ring");
+	}
+}
+
+/* served=1: by a program of the host.  lines=N lines to the ring's console, then one from there comes back. */
 static void console_ring(int argc, char **argv)
 {
 	uint64_t lines = arg_u64(argc, argv, "lines", 3), end = time_after(PATIENCE);
 	uint32_t port;
 	size_t len = 0, n;
 
+	expect(8, "open", consring_open(), 0);
+	if (arg_u64(argc, argv, "served", 0))
+		await_server(consring_port(), end);
 	for (uint64_t i = 0; i < lines; i++)
 		expect(1, "write", consring_write("ring: a line of text\n", 21, end), 0);
 	puts("probe: written");

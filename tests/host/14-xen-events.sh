@@ -25,6 +25,8 @@ grant() {
 start_grant() {
 	local file=$work/$test_name.$2
 	need_granter
+	# What an earlier one has said must not be taken for this one's.
+	rm -f "$file"
 	"$bin/lombard" xen "$granter" "${@:2}" >"$file" 2>&1 </dev/null &
 	grant_pid=$!
 	await "$file" "$1"

@@ -498,7 +498,7 @@ test_console() {
 	start daemon "$bin/lombard" xen xenconsoled -i --log=guest "--log-dir=$dir" \
 		"--pid-file=$dir/xenconsoled.pid"
 	daemon=$job
-	launch talker console-ring lines=200
+	launch talker console-ring served=1 lines=200
 	await "$console" "probe: written"
 	await "$dir/guest-talker.log" "ring: a line of text"
 	until_true 10 has_tty || fail "there is no terminal: $(<"$work/$test_name.daemon")"
