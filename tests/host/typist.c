@@ -157,6 +157,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (command == 0) {
+		/* Whoever has started the tests may have had it ignored. */
+		signal(SIGHUP, SIG_DFL);
 		execvp(argv[steps + 1], argv + steps + 1);
 		_exit(127);
 	}
