@@ -53,6 +53,14 @@ load_kvm() {
 	done
 }
 
+# The disk of a Debian, if there is one.
+load_disk() {
+	local name
+	for name in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
+		[ ! -e "/modules/disk/$name.ko" ] || insmod "/modules/disk/$name.ko"
+	done
+}
+
 # Facts for the report, a KEY=VALUE in each line.
 facts() {
 	local cpu
@@ -98,6 +106,7 @@ run_command() {
 
 echo "<3>testbed: the start" >/dev/kmsg
 load_kvm
+load_disk
 if [ "${#command[@]}" = 0 ]; then
 	run_shell
 else

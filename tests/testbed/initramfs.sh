@@ -3,16 +3,18 @@
 #
 # The whole system inside a testbed, as one cpio archive.
 #
-#   initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS [qemu]
+#   initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS [qemu|DEBIAN-DIR]
 #
 # It holds a userland of busybox and bash, the programs of BUILD/bin (build/release), the guests'
 # images, the scripts that test, the kernel's KVM modules, the same kernel for Linux guests, Xen's tools
 # where they are installed here, with our libraries for them, and the libraries that all of it needs.
-# SETTINGS is a file with variables for init.sh.  With "qemu" QEMU goes in, too, for its microvm.
+# SETTINGS is a file with variables for init.sh.  With "qemu" QEMU goes in, too, for its microvm.  DEBIAN-DIR
+# is what debian.sh prints: its kernel and initrd come along, and what the machine needs to see the disk,
+# and to look at its file system.
 set -u
 export LC_ALL=C
 
-usage='usage: initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS [qemu]'
+usage='usage: initramfs.sh OUT KERNEL-DIR BUILD GUESTS SETTINGS [qemu|DEBIAN-DIR]'
 out=$(realpath -m "${1:?$usage}")
 kernel=${2:?$usage}
 build=${3:?$usage}
@@ -101,6 +103,21 @@ add_qemu() {
 	done
 }
 
+# Some kernels have the bus built in.
+add_debian() {
+	local name file
+	for name in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
+		for file in "$kernel"/tree/lib/modules/*/kernel/drivers/*/"$name".ko*; do
+			case $file in
+			*.ko) install -D -m 644 "$file" "$tree/modules/disk/$name.ko" ;;
+			*.xz) mkdir -p "$tree/modules/disk" && xz -dc "$file" >"$tree/modules/disk/$name.ko" ;;
+			esac
+		done
+	done
+	add_program /sbin/e2fsck
+	install -D -m 644 -t "$tree/$ours/debian" "$more"/{vmlinuz,initrd} || die "no Debian in $more"
+}
+
 add_scripts() {
 	local file
 	for file in "$root"/tests/{host,tools,testbed,bench}/*.sh "$root"/host-tools/*.sh; do
@@ -117,7 +134,11 @@ add_userland
 add_programs
 add_xen
 add_linux
-[ "$more" != qemu ] || add_qemu
+case $more in
+'') ;;
+qemu) add_qemu ;;
+*) add_debian ;;
+esac
 add_scripts
 install -D -m 644 -t "$tree/modules" "$kernel"/modules/*.ko || die "no modules in $kernel"
 (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$out" || die "no archive"

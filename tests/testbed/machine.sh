@@ -9,7 +9,8 @@
 #                                    ends when it is switched off, or with status 137 after LIMIT s
 #   machine_shell_V DIR KERNEL-DIR   the same with the console on the terminal
 #
-# $more_arguments are added to the kernel's.  Times inside mean little.  What counts is that every second-level entry is walked, and its
+# $more_arguments are added to the kernel's; where $debian_dir is set, the machine has its disk, whatever is
+# written there being lost at its end.  Times inside mean little.  What counts is that every second-level entry is walked, and its
 # violations reported, as AMD's and Intel's manuals say.
 
 kernel_arguments='console=ttyS0 panic=-1 loglevel=5 mitigations=off maxcpus=1 tsc=reliable'
@@ -28,12 +29,13 @@ machine_packages_npt='qemu-system-x86 seabios'
 #
 # qemu DIR KERNEL-DIR LIMIT ARGUMENT...
 qemu() {
-	local dir=$1 kernel=$2 limit=$3
+	local dir=$1 kernel=$2 limit=$3 disk=()
 	shift 3
+	[ -z "$debian_dir" ] || disk=(-drive "file=$debian_dir/disk,if=virtio,format=raw,snapshot=on")
 	timeout --foreground --signal=KILL "$limit" qemu-system-x86_64 -M pc -accel tcg,thread=single -cpu max,+svm,+npt -smp "$processors" -m 1024 \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-monitor "unix:$dir/monitor,server=on,wait=off" \
-		-kernel "$kernel/vmlinux" -initrd "$dir/initramfs.cpio" -append "$kernel_arguments $more_arguments" "$@"
+		-kernel "$kernel/vmlinux" -initrd "$dir/initramfs.cpio" -append "$kernel_arguments $more_arguments" "${disk[@]}" "$@"
 }
 
 machine_npt() {

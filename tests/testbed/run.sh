@@ -17,6 +17,7 @@
 #   --guests DIR        the guests' images (build/guest)
 #   --processors N      of the NPT machine (2); 1 for guests with interrupts: see machine.sh
 #   --with-qemu         QEMU goes inside, too, for comparisons
+#   --with-debian       a Debian for guests to boot (debian.sh): its disk is /dev/vda inside; NPT only
 #   --limit SECONDS     of wall time for each kernel; then the machine is ended (1200)
 #
 # Results are kept in build/testbed/VENDOR-K (VENDOR-K-N with N processors, if not 2): console, results/ (command.log, dmesg, facts, logs of
@@ -56,6 +57,7 @@ options() {
 		--shell) mode=shell ;;
 		--fetch) mode=fetch ;;
 		--with-qemu) more=qemu ;;
+		--with-debian) more=debian ;;
 		--help) usage 0 ;;
 		--vendor | --kernel | --build | --guests | --processors | --limit | --test)
 			[ $# -ge 2 ] || die "$1 wants a value"
@@ -113,7 +115,7 @@ show_console() {
 	done 4>"$1"
 }
 
-# prepare K[:ARGS]: fill a fresh $dir, set $kernel_dir and $more_arguments.
+# prepare K[:ARGS]: fill a fresh $dir, set $kernel_dir, $debian_dir and $more_arguments.
 prepare() {
 	dir=$root/build/testbed/$vendor-${1%%:*}
 	[ "$processors" = 2 ] || dir+=-$processors
@@ -123,7 +125,9 @@ prepare() {
 	rm -rf "$dir"
 	mkdir -p "$dir/results" || exit 2
 	write_settings "$dir/settings"
-	"$here/initramfs.sh" "$dir/initramfs.cpio" "$kernel_dir" "$build" "$guests" "$dir/settings" $more || exit 2
+	debian_dir=
+	[ "$more" != debian ] || debian_dir=$("$here/debian.sh" "$kernel_dir") || exit 2
+	"$here/initramfs.sh" "$dir/initramfs.cpio" "$kernel_dir" "$build" "$guests" "$dir/settings" "${debian_dir:-$more}" || exit 2
 }
 
 run_one() {
@@ -141,7 +145,8 @@ options "$@"
 packages
 if [ "$mode" = fetch ]; then
 	for name in "${kernels[@]}"; do
-		"$here/kernel.sh" "${name%%:*}" >/dev/null || exit 2
+		kernel_dir=$("$here/kernel.sh" "${name%%:*}") || exit 2
+		[ "$more" != debian ] || "$here/debian.sh" "$kernel_dir" >/dev/null || exit 2
 	done
 	echo "$vendor, ${kernels[*]}: everything is there"
 	exit

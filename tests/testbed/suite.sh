@@ -104,7 +104,13 @@ ept)
 	by_name 01-abi/hello
 	by_name 02-loans
 	file tests/host/09-channels.sh rules sealed early_writes receiver_killed
-	file tests/host/17-xen-store.sh guest stream_guest_serves
+	# Of each kind of Xen tool one.
+	file tests/host/13-xen-info.sh xl_info xl_list xentop
+	file tests/host/14-xen-events.sh guests guest_grants_host
+	file tests/host/15-xen-memory.sh share_and_break range
+	file tests/host/16-xen-control.sh pause registers states xl
+	file tests/host/17-xen-store.sh guest stream_guest_serves console
+	file tests/host/18-xen-create.sh create poweroff
 	main_job /usr/share/common-licenses/GPL-3
 	;;
 *) by_name "$1" ;;
