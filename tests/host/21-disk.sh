@@ -51,8 +51,6 @@ find_blk() {
 	alive "$blk_pid" || fail "process $blk_pid is not there"
 }
 
-no_disk_nodes() { [[ $(xs ls -f 2>/dev/null) != *vbd/[0-9]* ]]; }
-
 # Of this test's cell: its processes bear its mark.
 no_blk() {
 	local dir

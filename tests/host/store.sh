@@ -44,3 +44,5 @@ reads() {
 
 no_node() { ! xs exists "$1" >/dev/null 2>&1; }
 node() { xs exists "$1" >/dev/null 2>&1; }
+
+no_disk_nodes() { [[ $(xs ls -f 2>/dev/null) != *vbd/[0-9]* ]]; }
