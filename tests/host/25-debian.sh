@@ -9,7 +9,7 @@
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 . "${BASH_SOURCE[0]%/*}/store.sh"
 
-limit=240
+limit=300
 debian=${HOST_DEBIAN:-$host_root/debian}
 disk=${HOST_DEBIAN_DISK:-/dev/vda}
 
@@ -63,7 +63,7 @@ test_boots_to_a_login() {
 	expect 0 lombard run -d -n debian --kernel "$debian/vmlinuz" --initrd "$debian/initrd" --disk "$disk" \
 		--append 'root=/dev/xvda ro console=hvc0 quiet' --mem 320M --vcpus 1
 	open_console debian
-	await_screen 'lombard login:' 200
+	await_screen 'lombard login:' 240
 	printf 'root\n' >&"$typing"
 	await_screen 'root@lombard:' 60
 	type_in 'echo hypervisor $(cat /sys/hypervisor/type) root $(findmnt -no SOURCE,OPTIONS /)'

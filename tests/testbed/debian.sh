@@ -45,7 +45,7 @@ configure() {
 	echo '/dev/xvda / ext4 defaults 0 1' >"$root/etc/fstab"
 	echo lombard >"$root/etc/hostname"
 	sed -i 's/^root:[^:]*:/root::/' "$root/etc/shadow"
-	rm -f "$root"/etc/systemd/system/timers.target.wants/*
+	rm -f "$root"/etc/systemd/system/{timers,getty,multi-user}.target.wants/*
 }
 
 # fill: the current directory becomes the cache's entry.

@@ -21,6 +21,8 @@ TESTBED_NEED := $(addprefix $(B)/bin/,$(BIN_PROGS) $(HOST_PROGS) testbed/hold $(
 NPT_KERNELS   = $(or $(KERNELS),6.1:tsc=unstable 6.12)
 # ... but KVM promises guests with several vCPUs no reliable TSC then, and Linux has its time from it.
 LINUX_KERNELS = $(or $(KERNELS),6.1 6.12)
+# One Debian is enough, since the making of its disk takes two minutes.
+DEBIAN_TOO    = $(if $(filter 6.12%,$(LINUX_KERNELS)),--with-debian)
 EPT_KERNELS   = $(or $(KERNELS),6.1)
 kernels_of    = $(if $(filter ept,$(1)),$(EPT_KERNELS),$(if $(filter linux,$(1)),$(LINUX_KERNELS),$(NPT_KERNELS)))
 
@@ -31,13 +33,14 @@ TESTBED_ONES := $(foreach v,npt linux ept,$(foreach k,$(call kernels_of,$(v)),\
 # So that several can run at once.  What can't be had here, each of them misses by itself.
 testbed-ready: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --fetch --vendor npt $(NPT_KERNELS:%=--kernel %)
+	$(Q)$(TESTBED) --fetch --vendor npt $(DEBIAN_TOO) $(patsubst %,--kernel %,$(filter 6.12%,$(LINUX_KERNELS)))
 	$(Q)$(TESTBED) --fetch --vendor ept $(EPT_KERNELS:%=--kernel %)
 
 check-npt: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --limit 3000 --vendor npt $(PROCESSORS:%=--processors %) $(NPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
 
 check-linux: $(TESTBED_NEED)
-	$(Q)$(TESTBED) --limit 1800 --vendor npt --processors 1 $(LINUX_KERNELS:%=--kernel %) --test $(or $(ONE),linux)
+	$(Q)$(TESTBED) --limit 1800 --vendor npt --processors 1 $(DEBIAN_TOO) $(LINUX_KERNELS:%=--kernel %) --test $(or $(ONE),linux)
 
 check-ept: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --limit 1800 --vendor ept $(EPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))

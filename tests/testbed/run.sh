@@ -126,8 +126,8 @@ prepare() {
 	mkdir -p "$dir/results" || exit 2
 	write_settings "$dir/settings"
 	debian_dir=
-	[ "$more" != debian ] || debian_dir=$("$here/debian.sh" "$kernel_dir") || exit 2
-	"$here/initramfs.sh" "$dir/initramfs.cpio" "$kernel_dir" "$build" "$guests" "$dir/settings" "${debian_dir:-$more}" || exit 2
+	[ "$more" != debian ] || debian_dir=$("$here/debian.sh" "$kernel_dir") || echo "testbed: there will be no Debian" >&2
+	"$here/initramfs.sh" "$dir/initramfs.cpio" "$kernel_dir" "$build" "$guests" "$dir/settings" "${debian_dir:-${more#debian}}" || exit 2
 }
 
 run_one() {
@@ -146,7 +146,7 @@ packages
 if [ "$mode" = fetch ]; then
 	for name in "${kernels[@]}"; do
 		kernel_dir=$("$here/kernel.sh" "${name%%:*}") || exit 2
-		[ "$more" != debian ] || "$here/debian.sh" "$kernel_dir" >/dev/null || exit 2
+		[ "$more" != debian ] || "$here/debian.sh" "$kernel_dir" >/dev/null
 	done
 	echo "$vendor, ${kernels[*]}: everything is there"
 	exit
