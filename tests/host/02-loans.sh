@@ -20,7 +20,7 @@ lent_to_several() {
 	local n consoles=()
 	launch_lender "$2" tag=1 pages=64 "kind=$1" write=1
 	for n in 1 2 3; do
-		launch "$2-b$n" borrow-verify tag=1 "seconds=$((2 * scale))"
+		launch "$2-b$n" borrow-verify tag=1 "seconds=$((3 * scale))"
 		consoles+=("$console")
 	done
 	for n in 1 2 3; do
