@@ -43,7 +43,7 @@ check-linux: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --limit 1800 --vendor npt --processors 1 $(DEBIAN_TOO) $(LINUX_KERNELS:%=--kernel %) --test $(or $(ONE),linux)
 
 check-ept: $(TESTBED_NEED)
-	$(Q)$(TESTBED) --limit 1800 --vendor ept $(EPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
+	$(Q)$(TESTBED) --limit 2700 --vendor ept $(EPT_KERNELS:%=--kernel %) $(if $(ONE),--test $(ONE))
 
 bench-boot: $(TESTBED_NEED)
 	$(Q)$(TESTBED) --limit 900 --with-qemu --vendor npt --processors 1 --kernel $(firstword $(LINUX_KERNELS)) tests/bench/boot.sh $(ROUNDS)
