@@ -76,6 +76,7 @@ static int prepare(struct fault *fl, struct uvm_anon *an)
 	return 0;
 }
 
+/* => map locked */
 static enum uvm_break_cause cause_of(const struct fault *fl)
 {
 	return fl->fl_entry->me_flags & UVM_ENTRY_BORROWED ? UVM_BREAK_BORROWER : UVM_BREAK_WRITE;
@@ -138,6 +139,7 @@ static void conclude(struct fault *fl, int error)
 static int give_new_frame(struct fault *fl, struct uvm_lookup *ul, struct uvm_anon *an)
 {
 	struct uvm_map *map = fl->fl_map;
+	enum uvm_break_cause cause = cause_of(fl);
 	struct pmap_extent ext;
 	int error = prepare(fl, an);
 
@@ -157,7 +159,7 @@ static int give_new_frame(struct fault *fl, struct uvm_lookup *ul, struct uvm_an
 	error = uvm_map_show(map, &ext);
 
 	if (error == 0 && fl->fl_old != NULL) {
-		map->vm_stats.ms_broken[cause_of(fl)]++;
+		map->vm_stats.ms_broken[cause]++;
 		map->vm_stats.ms_copied += !uvm_zero_page_p(fl->fl_old);
 	}
 	conclude(fl, error);
