@@ -12,7 +12,7 @@ PROGS += bench/bench bench/floor
 bench/bench_SRCS := $(addprefix tests/bench/,cell.c ledger.c main.c measure.c peer.c report.c) \
 	$(CORE_SRCS) hv/pmap/pmap_soft.c
 bench/bench_PKGS := $(lombardd_PKGS)
-bench/floor_SRCS := tests/bench/floor.c tests/bench/floor_vm.c hv/lib/failure.c hv/lib/uffd.c
+bench/floor_SRCS := tests/bench/floor.c tests/bench/floor_vm.c hv/lib/failure.c hv/lib/sys.c hv/lib/uffd.c
 
 $(B)/tests/bench/%.o: CPPFLAGS += -I.
 
