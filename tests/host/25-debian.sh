@@ -33,6 +33,8 @@ open_console() {
 # Something that looks like this has come since the last such call; prompts end without a line's end.
 shown() {
 	local text
+	# The guest may have to share the only processor with this.
+	pause 1
 	text=$(tr -d '\r\0' <"$screen" | tail -c +$((seen + 1)))
 	# shellcheck disable=SC2053
 	[[ $text == *$1* ]]
