@@ -189,7 +189,7 @@ test_killed_often() {
 	disk_cell
 	launch_disk worker "$img" disk-loop seconds=8 persistent=1
 	await "$console" "probe: working"
-	for ((i = 0; i < 30; i++)); do
+	for ((i = 0; i < ${HOST_ROUNDS:-30}; i++)); do
 		kill_blk
 		serve_again worker xvda
 		equal "what it says" "$err" ""
