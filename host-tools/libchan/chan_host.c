@@ -10,6 +10,7 @@
 
 #include "cell.h"
 #include "chan/transport.h"
+#include "lib/now.h"
 #include "lib/sys.h"
 
 #define NSEC_PER_SEC UINT64_C(1000000000)
@@ -126,11 +127,8 @@ static int host_drop(struct chan_endpoint *ep, uint32_t peer)
 
 static uint64_t host_now_ns(void *ctx)
 {
-	struct timespec ts;
-
 	(void)ctx;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+	return now_ns();
 }
 
 static bool host_take(struct chan_endpoint *ep)

@@ -12,12 +12,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/session.h"
 #include "core/xenstore.h"
 #include "lib/log.h"
+#include "lib/now.h"
 #include "lib/sys.h"
 #include "lib/version.h"
 #include "uvm/uvm_alloc.h"
@@ -121,14 +121,6 @@ static int take_signals(void)
 static void log_grew(void)
 {
 	evtchn_virq(EVTCHN_HOST, VIRQ_CON_RING);
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static bool idle(void)

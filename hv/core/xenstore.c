@@ -16,13 +16,13 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include "core/cell.h"
 #include "core/spawn.h"
 #include "lib/log.h"
+#include "lib/now.h"
 
 #define START_TIMEOUT_MS 20000
 #define END_TIMEOUT_MS 2000
@@ -56,14 +56,6 @@ static pid_t pid;
 static int pid_fd = -1;
 static struct xs_client *xs;
 static int64_t silent_until; /* it did not answer: it is not asked before this */
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 const char *xenstore_directory(void)
 {

@@ -2,19 +2,12 @@
 #include "lib/spin.h"
 
 #include <sched.h>
-#include <time.h>
+
+#include "lib/now.h"
 
 /* Longest look, as KVM's halt_poll_ns, and the first one. */
 #define MOST_NS 200000u
 #define FIRST_NS 50000u
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* With one processor nothing can happen while we look. */
 static int alone(void)

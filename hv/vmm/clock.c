@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/now.h"
 #include "lib/sys.h"
 #include "vmm/vmm.h"
 #include "xen/public.h"
@@ -36,17 +37,9 @@ void clock_init(struct vmm *vm)
 	vm->tsc_stable = host_relies_on_tsc();
 }
 
-uint64_t clock_host(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
 int clock_deadline(const struct vcpu *v, uint64_t guest, uint64_t *host, bool *reached)
 {
-	uint64_t now, start = clock_host();
+	uint64_t now, start = now_ns();
 	int ret = vcpu_time(v, &now);
 
 	if (ret)

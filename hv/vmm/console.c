@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/count.h"
 #include "lib/sys.h"
 #include "vmm/vmm.h"
 #include "xen/public.h"
@@ -44,10 +45,7 @@ int console_init(struct console *c, int in, int out, struct failure *f)
 
 void console_kick(struct console *c)
 {
-	uint64_t one = 1;
-
-	/* One that is full has been kicked. */
-	(void)!write(c->kick, &one, sizeof(one));
+	count_up(c->kick);
 }
 
 void console_ring_told(struct console *c)

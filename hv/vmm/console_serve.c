@@ -8,10 +8,11 @@
 #include <poll.h>
 #include <stdint.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <xen/io/console.h>
 
+#include "lib/count.h"
+#include "lib/now.h"
 #include "vmm/conring.h"
 #include "vmm/console.h"
 #include "vmm/vmm.h"
@@ -35,14 +36,6 @@ struct server {
 	size_t left;			/* ending: what may have been in the ring then */
 	int64_t leave; /* ending: when to stop waiting for clients, by now_ms; 0: not yet */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ---- the ring ---- */
 
@@ -224,13 +217,11 @@ static int patience(const struct server *s)
 
 static void sleep_a_while(struct server *s)
 {
-	uint64_t count;
-
 	if (poll(s->p, NPOLL, patience(s)) < 0)
 		for (unsigned i = 0; i < NPOLL; i++)
 			s->p[i].revents = 0;
 	if (s->p[AT_KICK].revents)
-		(void)!read(s->c->kick, &count, sizeof(count));
+		count_off(s->c->kick);
 	s->told = atomic_exchange(&s->c->ring_told, false);
 	if (s->told)
 		s->look = true;

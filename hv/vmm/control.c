@@ -9,9 +9,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lib/count.h"
+#include "lib/now.h"
 #include "lib/sock.h"
 #include "vmm/vmm.h"
 
@@ -29,14 +30,6 @@ struct request {
 	} msg;
 	int fd; /* that came with it; -1: none */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static void send_or_end(const void *msg, size_t len)
 {
@@ -185,7 +178,6 @@ _Noreturn void control_serve(struct vmm *vm)
 	    {.fd = vm->gate.told, .events = POLLIN},
 	};
 	static struct request rq;
-	uint64_t count;
 
 	for (;;) {
 		if (poll(p, 3, rq.waiting ? PATIENCE_MS / 4 : -1) < 0)
@@ -194,7 +186,7 @@ _Noreturn void control_serve(struct vmm *vm)
 			link_lost();
 		/* Before the look at the vCPU, so that nothing it says afterwards is missed. */
 		if (p[2].revents)
-			(void)!read(vm->gate.told, &count, sizeof(count));
+			count_off(vm->gate.told);
 		if (p[1].revents)
 			take_request(vm, &rq);
 		proceed(vm, &rq);

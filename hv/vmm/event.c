@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/count.h"
 #include "vmm/vmm.h"
 #include "xen/evtchn_raise.h"
 
@@ -47,11 +48,9 @@ bool event_upcall_p(struct vcpu *v)
 
 void event_wake_pollers(struct vmm *vm)
 {
-	uint64_t one = 1;
-
 	for (unsigned i = 0; i < vm->cfg.vcpus; i++)
 		if (atomic_load(&vm->vcpus[i].polling))
-			(void)!write(vm->vcpus[i].wake, &one, sizeof(one));
+			count_up(vm->vcpus[i].wake);
 }
 
 /* v: the vCPU that the port notifies */

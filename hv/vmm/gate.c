@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "lib/count.h"
 #include "lib/sys.h"
 #include "lombard/loan.h"
 #include "vmm/vmm.h"
@@ -55,14 +56,6 @@ int gate_init(struct vmm *vm, struct failure *f)
 			return failure_sys(f, -errno, "what wakes a vCPU can't be set up");
 	}
 	return 0;
-}
-
-/* An eventfd takes this many counts without complaint: nobody adds more than a few. */
-static void count_up(int fd)
-{
-	uint64_t one = 1;
-
-	(void)!write(fd, &one, sizeof(one));
 }
 
 static void set_immediate_exit(struct vmm *vm, uint8_t yes)

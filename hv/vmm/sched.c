@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/now.h"
 #include "xen/evtchn_raise.h"
 
 #define MAX_PORTS 128 /* Xen's bound for one SCHEDOP_poll */
@@ -75,7 +76,7 @@ static int host_deadline(const struct vcpu *v, uint64_t timeout, uint64_t *deadl
 /* => *left is NULL for no deadline, else points to ts; -ETIME: the time is over */
 static int time_left(uint64_t deadline, struct timespec *ts, struct timespec **left)
 {
-	uint64_t now = clock_host();
+	uint64_t now = now_ns();
 
 	*left = NULL;
 	if (deadline == 0)

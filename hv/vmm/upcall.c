@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "lib/count.h"
 #include "lib/sys.h"
 #include "vmm/platform.h"
 #include "vmm/vmm.h"
@@ -23,21 +24,6 @@
 #define RETRY_MIN_MS 1
 #define RETRY_MAX_MS 100
 #define MSI_DEST_SHIFT 12
-
-static void count_up(int fd)
-{
-	uint64_t one = 1;
-
-	(void)!write(fd, &one, sizeof(one));
-}
-
-/* How often it was counted up does not matter. */
-static void count_off(int fd)
-{
-	uint64_t count;
-
-	(void)!read(fd, &count, sizeof(count));
-}
 
 /* => false: its LAPIC has not taken it */
 static bool interrupt(struct vcpu *v, uint8_t vector)

@@ -251,9 +251,6 @@ bool event_upcall_p(struct vcpu *v);
 /* clock_init: => outside the sandbox */
 void clock_init(struct vmm *vm);
 
-/* clock_host: CLOCK_MONOTONIC in ns. */
-uint64_t clock_host(void);
-
 /*
  * clock_deadline: a moment of guest time by our clock; *reached: it is now, or over.  The guest's clock
  * is read, which by its own thread has to be done right behind an exit: where the host's TSC is unstable,

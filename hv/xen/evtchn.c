@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/count.h"
 #include "lib/sys.h"
 #include "xen/evtchn_raise.h"
 
@@ -62,14 +63,6 @@ static struct vcpu_info *info_of(struct evtchn_domain *ed, uint32_t vcpu)
 	_Static_assert(EVTCHN_MAX_VCPUS <= XEN_LEGACY_MAX_VCPUS, "each has a place of its own");
 	return ed->ed_vcpus[vcpu].ev_info != NULL ? ed->ed_vcpus[vcpu].ev_info
 						  : &si->vcpu_info[vcpu];
-}
-
-/* The counter cannot overflow in practice. */
-static void count_up(int fd)
-{
-	uint64_t one = 1;
-
-	(void)!write(fd, &one, sizeof(one));
 }
 
 /*
