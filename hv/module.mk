@@ -16,5 +16,5 @@ PVH_SRCS := $(wildcard hv/vmm/pvh*.c) hv/vmm/acpi.c hv/vmm/bzimage.c hv/vmm/gmem
 PROGS += lombard-vmm
 BIN_PROGS += lombard-vmm
 lombard-vmm_SRCS := $(wildcard hv/vmm/*.c) hv/pmap/pmap_local.c hv/pmap/mapcount.c \
-	hv/lib/failure.c hv/lib/guestcpu.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
+	hv/lib/confine.c hv/lib/failure.c hv/lib/guestcpu.c hv/lib/sock.c hv/lib/spin.c hv/lib/sys.c hv/lib/uffd.c
 lombard-vmm_PKGS := libelf libseccomp liblz4 liblzma libzstd zlib

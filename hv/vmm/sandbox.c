@@ -10,32 +10,16 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
-#include <seccomp.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
-#include "lib/sys.h"
+#include "lib/confine.h"
 #include "vmm/vmm.h"
 
 /* Above the ranges that distributions and systemd give to users and containers. */
 #define UID_BASE 0x70000000U
-
-/* The runtimes of sanitizers make system calls of their own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
 
 /* With any arguments. */
 static const int allowed[] = {
@@ -51,7 +35,7 @@ static const int allowed[] = {
     SCMP_SYS(newfstatat),
     /* the image */
     SCMP_SYS(pread64),
-    /* memory: see also those with conditions */
+    /* memory: see also confine_calls */
     SCMP_SYS(munmap),
     SCMP_SYS(madvise),
     SCMP_SYS(brk),
@@ -99,27 +83,21 @@ static const unsigned long allowed_ioctls[] = {
     UFFDIO_WAKE,
 };
 
-static int allow_plain(scmp_filter_ctx ctx)
+static int allow_ioctls(scmp_filter_ctx ctx)
 {
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i < sizeof(allowed) / sizeof(allowed[0]); i++)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
 	for (size_t i = 0; !ret && i < sizeof(allowed_ioctls) / sizeof(allowed_ioctls[0]); i++)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
 		    SCMP_A1(SCMP_CMP_EQ, allowed_ioctls[i], 0));
 	return ret;
 }
 
-/* Memory that is not executable; threads and their names, no processes. */
+/* Threads and their names, no processes. */
 static int allow_with_conditions(scmp_filter_ctx ctx)
 {
-	int ret = seccomp_rule_add(
-	    ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	int ret = allow_ioctls(ctx);
 
-	if (!ret)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-		    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	if (!ret)
 		ret = seccomp_rule_add(
 		    ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
@@ -138,32 +116,13 @@ static int allow_with_conditions(scmp_filter_ctx ctx)
 
 int sandbox_filter(struct failure *f)
 {
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int ret;
-
-	if (!ctx)
-		return failure_sys(f, -ENOMEM, "the system call filter");
-	/* The pmap thread is there already. */
-	ret = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
-	if (!ret)
-		ret = allow_plain(ctx);
-	if (!ret)
-		ret = allow_with_conditions(ctx);
-	if (!ret)
-		ret = seccomp_load(ctx);
-	seccomp_release(ctx);
-	return ret ? failure_sys(f, ret, "the system call filter can't be installed") : 0;
+	return confine_calls(
+	    allowed, sizeof(allowed) / sizeof(allowed[0]), allow_with_conditions, f);
 }
 
 int sandbox_enter(const struct vmm *vm, struct failure *f)
 {
-	uid_t id = UID_BASE + vm->cfg.domid;
+	int ret = confine_user(UID_BASE + vm->cfg.domid, f);
 
-	/* Nothing new can be had by executing something, root or not. */
-	if (SYS(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)))
-		return failure_sys(f, -errno, "PR_SET_NO_NEW_PRIVS");
-	if (geteuid() == 0 &&
-	    (SYS(setgroups(0, NULL)) || SYS(setresgid(id, id, id)) || SYS(setresuid(id, id, id))))
-		return failure_sys(f, -errno, "can't become user %u", (unsigned)id);
-	return SANITIZED ? 0 : sandbox_filter(f);
+	return ret || CONFINE_SANITIZED ? ret : sandbox_filter(f);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: host-tools/blk/sandbox.c hv/lib/failure.c */
+/* links: host-tools/blk/sandbox.c hv/lib/confine.c hv/lib/failure.c hv/lib/sys.c */
 /* pkgs: libseccomp */
 /* The system call filter: each case in a child, which has to live, or to die of SIGSYS. */
 #include "sandbox.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: hv/vmm/sandbox.c $(PVH_SRCS) */
+/* links: hv/vmm/sandbox.c hv/lib/confine.c $(PVH_SRCS) */
 /* pkgs: libelf liblz4 liblzma libzstd zlib libseccomp */
 /* The system call filter (sandbox.c): each case in a child, which has to live, or to die of SIGSYS. */
 #include "vmm/pvh.h"
