@@ -3,13 +3,9 @@
  * How the second vCPU comes from where it is started (real mode, at SECOND_PAGE, where second.c copies
  * this) to C at CPL 3, with a task state of its own: an exception is told as one of the first vCPU's.
  */
-#include "../lib/start.h"
+#include "../lib/longmode.inc"
 
 #define SECOND_PAGE 0x8000
-#define CR0_BITS 0x80010033
-#define CR4_BITS 0x620
-#define MSR_EFER 0xc0000080
-#define EFER_LME 0x100
 #define RFLAGS_USER 0x202
 #define TSS_SIZE 104 /* without the bitmap */
 #define MSR_APIC_BASE 0x1b
@@ -24,17 +20,7 @@ second_start:
 	xorl %eax, %eax
 	movw %ax, %ds
 	lgdtl SECOND_PAGE + start_gdt - second_start
-	movl $CR4_BITS, %eax
-	movl %eax, %cr4
-	movl $lombard_pml4, %eax
-	movl %eax, %cr3
-	movl $MSR_EFER, %ecx
-	movl $EFER_LME, %eax
-	xorl %edx, %edx
-	wrmsr
-	movl $CR0_BITS, %eax
-	movl %eax, %cr0
-	ljmpl $SEL_CODE0, $started
+	enter_long_mode started
 	.balign 8
 start_gdt:
 	.word second_gdt_end - second_gdt - 1

@@ -7,12 +7,8 @@
  * instruction, and run CPL 3 natively.  So the first page tables are assembled here as data, and C
  * code adds to them and fills the IDT; both are user-accessible memory like everything else.
  */
-#include "start.h"
+#include "longmode.inc"
 
-#define CR0_BITS 0x80010033 /* PG WP NE ET MP PE; EM, TS and the cache bits clear */
-#define CR4_BITS 0x620      /* PAE OSFXSR OSXMMEXCPT */
-#define MSR_EFER 0xc0000080
-#define EFER_LME 0x100
 #define RFLAGS_USER 0x202 /* IOPL 0; interrupts on: none comes, but some hosts' timers wait for it */
 #define TSS_SIZE 104 /* without the bitmap */
 #define CPUID_TIMING 0x40000010
@@ -39,17 +35,7 @@ lombard_start:
 	movb %ah, gdt_tss + 7
 	lgdt gdt_ptr
 	lidt idt_ptr
-	movl $CR4_BITS, %eax
-	movl %eax, %cr4
-	movl $lombard_pml4, %eax
-	movl %eax, %cr3
-	movl $MSR_EFER, %ecx
-	movl $EFER_LME, %eax
-	xorl %edx, %edx
-	wrmsr
-	movl $CR0_BITS, %eax
-	movl %eax, %cr0
-	ljmp $SEL_CODE0, $1f
+	enter_long_mode 1f
 
 	.code64
 1:	movl $SEL_TSS, %eax

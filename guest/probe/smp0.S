@@ -3,14 +3,10 @@
  * Code at CPL 0 for smp.c: how a processor is started, and what the started ones do.  They have no C
  * code: that may use the stack below its pointer, where an interrupt would write.
  */
-#include "../lib/start.h"
+#include "../lib/longmode.inc"
 
 #define START_PAGE 0x8000 /* smp.c copies smp_start there */
 
-#define CR0_BITS 0x80010033
-#define CR4_BITS 0x620
-#define MSR_EFER 0xc0000080
-#define EFER_LME 0x100
 #define MSR_APIC_BASE 0x1b
 #define X2APIC 0xc00
 #define X2APIC_ID 0x802
@@ -26,17 +22,7 @@ smp_start:
 	xorl %eax, %eax
 	movw %ax, %ds
 	lgdtl START_PAGE + start_gdt - smp_start
-	movl $CR4_BITS, %eax
-	movl %eax, %cr4
-	movl $lombard_pml4, %eax
-	movl %eax, %cr3
-	movl $MSR_EFER, %ecx
-	movl $EFER_LME, %eax
-	xorl %edx, %edx
-	wrmsr
-	movl $CR0_BITS, %eax
-	movl %eax, %cr0
-	ljmpl $SEL_CODE0, $started
+	enter_long_mode started
 	.balign 8
 start_gdt:
 	.word GDT_SIZE - 1
