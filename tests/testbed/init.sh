@@ -56,9 +56,10 @@ load_kvm() {
 # The disk of a Debian, if there is one.
 load_disk() {
 	local name
-	for name in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
-		[ ! -e "/modules/disk/$name.ko" ] || insmod "/modules/disk/$name.ko"
-	done
+	[ -e /modules/disk/list ] || return 0
+	while read -r name; do
+		insmod "/modules/disk/$name.ko"
+	done </modules/disk/list
 }
 
 # Facts for the report, a KEY=VALUE in each line.

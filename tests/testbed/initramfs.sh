@@ -22,6 +22,7 @@ guests=${4:?$usage}
 settings=${5:?$usage}
 more=${6:-}
 root=$(cd "${0%/*}/../.." && pwd)
+. "$root/tests/testbed/take-module.sh"
 ours=lombard # where the scripts lie inside, as they do in the repository
 
 die() {
@@ -103,16 +104,14 @@ add_qemu() {
 	done
 }
 
-# Some kernels have the bus built in.
+# Some kernels have the bus built in.  They are loaded in the order of their list.
 add_debian() {
-	local name file
+	local name
+	mkdir -p "$tree/modules/disk"
 	for name in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
-		for file in "$kernel"/tree/lib/modules/*/kernel/drivers/*/"$name".ko*; do
-			case $file in
-			*.ko) install -D -m 644 "$file" "$tree/modules/disk/$name.ko" ;;
-			*.xz) mkdir -p "$tree/modules/disk" && xz -dc "$file" >"$tree/modules/disk/$name.ko" ;;
-			esac
-		done
+		if take_module "$kernel/tree" "$name" "$tree/modules/disk"; then
+			echo "$name" >>"$tree/modules/disk/list"
+		fi
 	done
 	add_program /sbin/e2fsck
 	install -D -m 644 -t "$tree/$ours/debian" "$more"/{vmlinuz,initrd} || die "no Debian in $more"

@@ -18,6 +18,7 @@ export LC_ALL=C
 wanted=${1:?usage: kernel.sh SERIES|PACKAGE}
 cache=${LOMBARD_CACHE:-$HOME/.cache/lombard}/kernel
 modules='irqbypass kvm kvm-amd kvm-intel'
+. "${0%/*}/take-module.sh"
 work=
 
 die() {
@@ -75,17 +76,6 @@ unpack_vmlinux() {
 		die "the kernel in $image can not be unpacked"
 }
 
-# take_module NAME: out of the tree, uncompressed.
-take_module() {
-	local file
-	file=$(find tree/lib/modules -name "$1.ko" -o -name "$1.ko.xz" | head -n 1)
-	case $file in
-	*.xz) xz -dc "$file" >"modules/$1.ko" ;;
-	?*) cp "$file" "modules/$1.ko" ;;
-	*) die "this kernel has no module $1" ;;
-	esac
-}
-
 # fill PACKAGE: the current directory becomes the cache's entry.
 fill() {
 	local module
@@ -96,7 +86,7 @@ fill() {
 	unpack_vmlinux vmlinuz vmlinux
 	mkdir modules
 	for module in $modules; do
-		take_module "$module"
+		take_module tree "$module" modules || die "this kernel has no module $module"
 	done
 	printf '%s %s\n' "$1" "$(version_of "$1")" >package
 }

@@ -15,22 +15,12 @@ kernel=${1:?$usage}
 out=${2:?$usage}
 shift 2
 here=$(cd "${0%/*}" && pwd)
+. "$here/take-module.sh"
 modules='xen-gntdev xen-gntalloc xen-evtchn xen-privcmd xenfs xen-blkfront'
 
 die() {
 	printf 'linux.sh: %s\n' "$*" >&2
 	exit 1
-}
-
-# add_module NAME: uncompressed, as busybox takes them.
-add_module() {
-	local file
-	file=$(find "$kernel/tree/lib/modules" -name "$1.ko" -o -name "$1.ko.xz" | head -n 1)
-	case $file in
-	*.xz) xz -dc "$file" >"$tree/modules/$1.ko" ;;
-	?*) cp "$file" "$tree/modules/$1.ko" ;;
-	*) die "this kernel has no module $1" ;;
-	esac
 }
 
 tree=$(mktemp -d) || exit 1
@@ -42,7 +32,7 @@ for program; do
 	[ ! -e "$program" ] || install "$program" "$tree/bin" || exit 1
 done
 for name in $modules; do
-	add_module "$name"
+	take_module "$kernel/tree" "$name" "$tree/modules" || die "this kernel has no module $name"
 done
 (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$out/initrd" || die "no archive"
 install -m 644 "$kernel/vmlinuz" "$out/vmlinuz"
