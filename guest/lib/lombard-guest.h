@@ -132,9 +132,9 @@ static inline int64_t hypercall(
 	register uint64_t r8 __asm__("r8") = a5;
 	uint64_t rax = nr;
 
-	__asm__ volatile("outl %%eax, %1"
-			 : "+a"(rax)
-			 : "N"(LOMBARD_HYPERCALL_PORT), "D"(a1), "S"(a2), "d"(a3), "r"(r10), "r"(r8)
+	__asm__ volatile("outl %%eax, %6"
+			 : "+a"(rax), "+D"(a1), "+S"(a2), "+d"(a3), "+r"(r10), "+r"(r8)
+			 : "N"(LOMBARD_HYPERCALL_PORT)
 			 : "memory");
 	return (int64_t)rax;
 }

@@ -163,6 +163,27 @@ static void grant_batch(int argc, char **argv)
 	}
 }
 
+/* As many as count=N says, in one call. */
+static void grant_long(int argc, char **argv)
+{
+	const uint64_t n = arg_u64(argc, argv, "count", 1000);
+	struct gnttab_get_version *ops = page_alloc((n * sizeof(*ops) + PAGE_SIZE - 1) / PAGE_SIZE);
+
+	if (ops == NULL)
+		fail(1, "no memory");
+	for (uint64_t i = 0; i < n; i++)
+		ops[i].dom = DOMID_SELF;
+	printf("probe: %lu in one call\n", n);
+	expect(2, "all", gnttab(GNTTABOP_get_version, ops, n), 0);
+	for (uint64_t i = 0; i < n; i++)
+		expect(3, "each version", ops[i].version, 1);
+	/* The first that can't be done ends it. */
+	ops[n / 2].dom = 999;
+	ops[n / 2 + 1].version = 0;
+	expect(4, "some", gnttab(GNTTABOP_get_version, ops, n), -XEN_EPERM);
+	expect(5, "one behind it", ops[n / 2 + 1].version, 0);
+}
+
 /* Copies between our own pages and granted ones. */
 static void grant_copies(int argc, char **argv)
 {
@@ -329,6 +350,7 @@ const struct test tests_grant[] = {
     {"grant-self", grant_self},
     {"grant-bad", grant_bad},
     {"grant-batch", grant_batch},
+    {"grant-long", grant_long},
     {"grant-copies", grant_copies},
     {"grant-serve", grant_serve},
     {"grant-use", grant_use},

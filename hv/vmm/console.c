@@ -159,20 +159,22 @@ static void output(struct console *c, const char *buf, size_t len)
 		console_kick(c);
 }
 
-static int64_t console_write(struct vmm *vm, const struct hypercall *h)
+static int64_t console_write(struct vmm *vm, struct hypercall *h)
 {
-	uint64_t left = h->arg[1], gva = h->arg[2];
 	char buf[CHUNK];
 
-	while (left > 0) {
-		size_t n = left < sizeof(buf) ? (size_t)left : sizeof(buf);
-		int ret = gmem_copy_in(&vm->mem, &h->paging, buf, gva, n);
+	for (unsigned done = 0; h->arg[1] > 0; done++) {
+		size_t n = h->arg[1] < sizeof(buf) ? (size_t)h->arg[1] : sizeof(buf);
+		int ret;
 
+		if (hypercall_rest_p(vm, done))
+			return -ERESTART;
+		ret = gmem_copy_in(&vm->mem, &h->paging, buf, h->arg[2], n);
 		if (ret)
 			return ret;
 		output(&vm->console, buf, n);
-		left -= n;
-		gva += n;
+		h->arg[1] -= n;
+		h->arg[2] += n;
 	}
 	return 0;
 }
@@ -216,7 +218,7 @@ static int64_t console_read(struct vmm *vm, const struct hypercall *h)
 	return ret ? ret : (int64_t)n;
 }
 
-int64_t console_op(struct vmm *vm, const struct hypercall *h)
+int64_t console_op(struct vmm *vm, struct hypercall *h)
 {
 	switch (h->arg[0]) {
 	case CONSOLEIO_write:

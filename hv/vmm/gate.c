@@ -153,31 +153,49 @@ static uint64_t start_of_out(struct vcpu *v, uint64_t rip)
 	return last == LOMBARD_HYPERCALL_PORT ? rip - OUT_IMM_LEN : rip;
 }
 
+/* KVM_RUN finishes the exit, and nothing else.  => mutex locked: immediate_exit is ours */
+static int finish_exit(struct vcpu *v)
+{
+	bool closed = atomic_load(&v->vm->gate.closed);
+	int ret;
+
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	ret = ioctl(v->fd, KVM_RUN, 0) ? -errno : -EPROTO;
+	__atomic_store_n(&v->run->immediate_exit, closed, __ATOMIC_SEQ_CST);
+	return ret == -EINTR ? 0 : ret;
+}
+
 /*
  * Some KVMs have moved rip behind the `out` when it exits, others do so at the next KVM_RUN, which
  * has to be made first in any case: until then KVM may still change the state.
  */
-static void take_back(struct vcpu *v, uint64_t rip_at_exit)
+static int take_back(struct vcpu *v, const struct hypercall *h)
 {
+	const uint64_t rip_at_exit = v->run->s.regs.regs.rip;
 	struct kvm_regs regs;
+	int ret = finish_exit(v);
 
-	if (ioctl(v->fd, KVM_RUN, 0) == 0 || ioctl(v->fd, KVM_GET_REGS, &regs))
-		return;
+	if (ret)
+		return ret;
+	if (ioctl(v->fd, KVM_GET_REGS, &regs))
+		return -errno;
 	regs.rip = regs.rip != rip_at_exit ? rip_at_exit : start_of_out(v, regs.rip);
-	(void)ioctl(v->fd, KVM_SET_REGS, &regs);
+	regs.rax = h->nr;
+	regs.rdi = h->arg[0];
+	regs.rsi = h->arg[1];
+	regs.rdx = h->arg[2];
+	regs.r10 = h->arg[3];
+	regs.r8 = h->arg[4];
+	return ioctl(v->fd, KVM_SET_REGS, &regs) ? -errno : 0;
 }
 
-bool gate_put_off(struct vcpu *v)
+int gate_make_again(struct vcpu *v, const struct hypercall *h)
 {
 	struct gate *g = &v->vm->gate;
-	bool closed;
+	int ret;
 
 	pthread_mutex_lock(&g->mutex);
-	closed = atomic_load(&g->closed);
-	if (closed) {
-		take_back(v, v->run->s.regs.regs.rip);
-		park(v);
-	}
+	ret = take_back(v, h);
 	pthread_mutex_unlock(&g->mutex);
-	return closed;
+	return ret;
 }

@@ -165,9 +165,8 @@ static int64_t forward_op(struct vcpu *v, const struct hypercall *h)
 }
 
 /* op(cmd, array, count): each element has its own status, and goes its own way to the core. */
-static int64_t grant_op(struct vcpu *v, const struct hypercall *h)
+static int64_t grant_op(struct vcpu *v, struct hypercall *h)
 {
-	struct hypercall one = *h;
 	uint32_t size = h->arg[0] < sizeof(grant_sizes) / sizeof(grant_sizes[0])
 			    ? grant_sizes[h->arg[0]]
 			    : 0;
@@ -175,9 +174,12 @@ static int64_t grant_op(struct vcpu *v, const struct hypercall *h)
 
 	if (size == 0)
 		return -ENOSYS;
-	for (uint32_t n = (uint32_t)h->arg[2]; ret == 0 && n > 0; n--) {
-		ret = forward(v, &one, size);
-		one.arg[1] += size;
+	for (unsigned done = 0; ret == 0 && (uint32_t)h->arg[2] > 0; done++) {
+		if (hypercall_rest_p(v->vm, done))
+			return -ERESTART;
+		ret = forward(v, h, size);
+		h->arg[1] += size;
+		h->arg[2]--;
 	}
 	return ret;
 }
@@ -309,7 +311,7 @@ static bool sched_op(struct vcpu *v, const struct hypercall *h, int64_t *ret, st
 }
 
 /* => as hypercall_do */
-static bool answer(struct vcpu *v, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
+static bool answer(struct vcpu *v, struct hypercall *h, int64_t *ret, struct vmm_end *end)
 {
 	struct vmm *vm = v->vm;
 
@@ -346,7 +348,7 @@ static bool answer(struct vcpu *v, const struct hypercall *h, int64_t *ret, stru
 	}
 }
 
-bool hypercall_do(struct vcpu *v, const struct hypercall *h, int64_t *ret, struct vmm_end *end)
+bool hypercall_do(struct vcpu *v, struct hypercall *h, int64_t *ret, struct vmm_end *end)
 {
 	bool ended;
 

@@ -93,6 +93,19 @@ static bool hypercall_p(const struct kvm_run *run)
 	       run->io.size == 4 && run->io.count == 1;
 }
 
+/* It begins before the hypercall again, and makes the rest of it. */
+static bool make_again(struct vcpu *v, const struct hypercall *h, struct vmm_end *end)
+{
+	int ret = gate_make_again(v, h);
+
+	if (ret == 0)
+		return false;
+	end->reason = WIRE_EXIT_VMM_ERROR;
+	failure_sys(
+	    &end->why, ret, "KVM can't go back before a hypercall (rip 0x%lx)", vcpu_rip(v));
+	return true;
+}
+
 /* The result goes to rax; rip is KVM's to move when the vCPU runs on. */
 static bool exit_hypercall(struct vcpu *v, struct vmm_end *end)
 {
@@ -110,12 +123,10 @@ static bool exit_hypercall(struct vcpu *v, struct vmm_end *end)
 	};
 	int64_t ret = -ENOSYS;
 
-	do {
-		if (hypercall_do(v, &h, &ret, end))
-			return true;
-		if (ret == -ERESTART && gate_put_off(v))
-			return false;
-	} while (ret == -ERESTART);
+	if (hypercall_do(v, &h, &ret, end))
+		return true;
+	if (ret == -ERESTART)
+		return make_again(v, &h, end);
 	s->regs.rax = (uint64_t)ret;
 	v->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
 	return false;

@@ -168,12 +168,12 @@ bool gate_outside_p(struct vmm *vm);
  * gate_run: KVM_RUN.  => 0 or -errno.
  * gate_pass: KVM_RUN was interrupted, or has never been called: wait here for as long as the gate is
  *	closed.
- * gate_put_off: a hypercall that can't be finished now (-ERESTART) shall be made again when the gate
- *	is open: move the vCPU back to its `out`, and wait.  => false: the gate is open already
+ * gate_make_again: a hypercall that is not finished (-ERESTART) shall be made again, with the arguments
+ *	in h: move the vCPU back before it.  => 0, and gate_run comes next; or -errno
  */
 int gate_run(struct vcpu *v);
 void gate_pass(struct vcpu *v);
-bool gate_put_off(struct vcpu *v);
+int gate_make_again(struct vcpu *v, const struct hypercall *h);
 
 /* ---- machine.c: address space, KVM VM, memory slots and vCPUs, up to the first instruction ---- */
 
@@ -318,15 +318,28 @@ struct hypercall {
 };
 
 /*
- * hypercall_do: => *ret goes into rax; -ERESTART: it has to be done again, see gate_put_off
+ * hypercall_do: => *ret goes into rax; -ERESTART: it has to be made again, and h may have become its rest:
+ *	see gate_make_again
  * => returns true when the guest has ended by it: then end is filled and *ret means nothing
  */
-bool hypercall_do(struct vcpu *v, const struct hypercall *h, int64_t *ret, struct vmm_end *end);
+bool hypercall_do(struct vcpu *v, struct hypercall *h, int64_t *ret, struct vmm_end *end);
+
+/*
+ * hypercall_rest_p: so many parts of a hypercall have been done, of which the guest says how many there are:
+ * shall the rest be another one?  Between two of them the guest takes its interrupts, and whoever pauses it
+ * does not wait for more.
+ */
+#define HYPERCALL_PARTS 32
+
+static inline bool hypercall_rest_p(struct vmm *vm, unsigned done)
+{
+	return done >= HYPERCALL_PARTS || (done > 0 && gate_closed_p(vm));
+}
 
 /* ---- sched.c and console.c: hypercalls that need nobody else ---- */
 
 /* sched_poll: => -ERESTART: it was not over when the gate was closed */
 int64_t sched_poll(struct vcpu *v, const struct hypercall *h);
-int64_t console_op(struct vmm *vm, const struct hypercall *h);
+int64_t console_op(struct vmm *vm, struct hypercall *h);
 
 #endif

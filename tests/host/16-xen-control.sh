@@ -167,6 +167,32 @@ test_paused_at_work() {
 	expect 0 lombard stop owner tenant
 }
 
+# A call that would take minutes: it stops in the middle, goes on, and is no hindrance to the guest's end.
+# (Once pausing came back at once, and the call went on.)
+test_paused_in_a_long_call() {
+	local before took
+	expect 0 lombard run -d -n caller -m 64M "$probe" grant-long count=6000000
+	read -r domid _ console <<<"$out"
+	await "$console" "probe: 6000000 in one call" 60
+	took=$(now_ms)
+	expect 0 lombard pause caller
+	took=$(($(now_ms) - took))
+	[ "$took" -lt $((1000 * scale)) ] || fail "pausing it took $took ms"
+	take_stats
+	before=${stat[guest.caller.hypercalls]}
+	pause 0.5
+	take_stats
+	# One may have been under way.
+	[ "${stat[guest.caller.hypercalls]}" -le $((before + 1)) ] || fail "the call goes on"
+	expect 0 lombard unpause caller
+	until_true 20 calls_beyond caller $((before + 1000)) || fail "the call does not go on"
+	took=$(now_ms)
+	expect 0 lombard stop caller
+	took=$(($(now_ms) - took))
+	[ "$took" -lt $((1000 * scale)) ] || fail "stopping it took $took ms"
+	run_probe 0 grant-long count=1000
+}
+
 # The lender is paused while its borrower reads; what the borrower maps is still there afterwards.
 test_paused_lender_is_read() {
 	launch lender lend-wait tag=23 pages=32 write=1
@@ -523,7 +549,7 @@ test_special_area_is_lent() {
 }
 
 host_tests pause pauses_count who_can_not paused_in_poll paused_often_in_poll event_while_paused \
-	paused_at_work paused_lender_is_read killed_while_paused stopped_while_paused \
+	paused_at_work paused_in_a_long_call paused_lender_is_read killed_while_paused stopped_while_paused \
 	process_that_hangs core_ends client_killed refused no_libraries interrupted_without_libraries \
 	socket_by_option list_facts many_are_listed registers states states_at_work crash_by_tool xl \
 	special_area special_area_is_lent

@@ -516,14 +516,38 @@ Test(console, the_end_does_not_wait_for_clients)
 	    (ts[1].tv_sec - ts[0].tv_sec) * 1000 + (ts[1].tv_nsec - ts[0].tv_nsec) / 1000000, 2000);
 }
 
+/*
+ * A part at a time, and the rest stays in the arguments: of a length as large as can be named, behind which
+ * there is no memory, and while somebody pauses the guest.
+ */
+Test(console, long_write)
+{
+	struct hypercall h = {.arg = {CONSOLEIO_write, UINT64_MAX, 0}};
+	struct hypercall whole = {.arg = {CONSOLEIO_write, sizeof(ram), 0}};
+
+	start(open("/dev/null", O_RDONLY), open("/dev/null", O_WRONLY));
+	atomic_store(&vm.gate.closed, true);
+	for (uint64_t at = 4096; at < sizeof(ram); at += 4096) {
+		cr_assert_eq(console_op(&vm, &h), -ERESTART);
+		cr_assert_eq(h.arg[2], at);
+		cr_assert_eq(h.arg[1], UINT64_MAX - at);
+	}
+	atomic_store(&vm.gate.closed, false);
+	cr_assert_eq(console_op(&vm, &h), -EFAULT);
+	cr_assert_eq(console_op(&vm, &whole), 0);
+	cr_assert_eq(whole.arg[1], 0);
+	finish();
+}
+
 /* A guest that writes all the time, with other threads that use its hypercall. */
 static void *caller(void *arg)
 {
-	struct hypercall h = {.arg = {CONSOLEIO_write, 8, 0}};
-
 	(void)arg;
-	for (unsigned i = 0; i < 2000; i++)
+	for (unsigned i = 0; i < 2000; i++) {
+		struct hypercall h = {.arg = {CONSOLEIO_write, 8, 0}};
+
 		cr_assert_eq(console_op(&vm, &h), 0);
+	}
 	return NULL;
 }
 
