@@ -115,6 +115,25 @@ static int check_kvm(const struct vmm *vm, struct failure *f)
 	return 0;
 }
 
+/* Does this host's KVM pass VMCALL and VMMCALL on? */
+static bool can_pass_p(const struct vmm *vm)
+{
+	int flags = ioctl(vm->vm, KVM_CHECK_EXTENSION, KVM_CAP_XEN_HVM);
+
+	return vm->cfg.lapic && flags > 0 && (flags & KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL);
+}
+
+/* All else that KVM could do for Xen's guests stays off: it is done here, for all kernels alike. */
+static int pass_calls(const struct vmm *vm, struct failure *f)
+{
+	const struct kvm_xen_hvm_config config = {
+	    .flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, .msr = PLATFORM_KVM_XEN_MSR};
+
+	if (SYS(ioctl(vm->vm, KVM_XEN_HVM_CONFIG, &config)))
+		return failure_sys(f, -errno, "KVM does not pass a guest's hypercalls on");
+	return 0;
+}
+
 static int set_platform_pages(const struct vmm *vm, struct failure *f)
 {
 	uint64_t identity_map = KVM_IDENTITY_MAP_GPA;
@@ -221,6 +240,9 @@ int machine_build(struct vmm *vm, struct failure *f)
 		ret = set_slots(vm, &vm->pmap.area[i], f);
 	for (unsigned i = 0; i < vm->cfg.vcpus && !ret; i++)
 		ret = create_vcpu(vm, i, f);
+	/* What tools will put there is not looked at. */
+	if (!ret && vm->cfg.built && can_pass_p(vm))
+		ret = pass_calls(vm, f);
 	return ret;
 }
 
@@ -234,6 +256,7 @@ int machine_load(struct vmm *vm, struct failure *f)
 	    .initrd_path = vm->cfg.initrd_path,
 	    .lapic = vm->cfg.lapic,
 	    .vcpus = vm->cfg.vcpus,
+	    .can_pass = can_pass_p(vm),
 	};
 	struct pvh_start start;
 	int ret = pvh_load(&vm->mem, &image, &start, f);
@@ -244,5 +267,7 @@ int machine_load(struct vmm *vm, struct failure *f)
 		    "VMX "
 		    "nor SVM, and its KVM emulates all that a guest does at privilege level 0",
 		    image.path);
+	if (!ret && start.pass)
+		ret = pass_calls(vm, f);
 	return ret ? ret : vcpu_set_pvh(&vm->vcpus[0], start.entry, start.start_info, f);
 }

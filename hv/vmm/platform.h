@@ -32,4 +32,10 @@
 /* Where older kernels write where they want their hypercall page: CPUID leaf 0x40000002 says so. */
 #define PLATFORM_HYPERCALL_MSR 0x40000000U
 
+/*
+ * KVM passes VMCALL and VMMCALL on only when it is told an MSR, by which guests could have a page of calls made by
+ * KVM.  No guest is told of this one.
+ */
+#define PLATFORM_KVM_XEN_MSR 0x40000200U
+
 #endif

@@ -136,6 +136,7 @@ static int load(struct loader *l, struct pvh_start *start)
 	start->entry = (uint32_t)l->entry;
 	start->start_info = (uint32_t)gpa;
 	start->linux_p = l->linux_p;
+	start->pass = l->pass;
 	return 0;
 }
 

@@ -20,6 +20,7 @@ struct pvh_image {
 	const char *initrd_path;
 	bool lapic; /* the guest has local APICs and ACPI tables, and a PC's hole below 1 MiB */
 	unsigned vcpus;
+	bool can_pass; /* KVM can pass VMCALL and VMMCALL on */
 };
 
 /* Where the first vCPU begins: 32-bit protected mode, no paging, ebx = start_info. */
@@ -27,15 +28,16 @@ struct pvh_start {
 	uint32_t entry;
 	uint32_t start_info; /* gpa of struct hvm_start_info */
 	bool linux_p;	     /* the image says that it is a Linux kernel */
+	bool pass;	     /* its VMCALL and VMMCALL have to be passed on */
 };
 
 /*
  * pvh_load: put the image's segments at their physical addresses, the initrd as high in RAM as it can
  * be, and start_info, memory map, module list and command line into one free page below 1 MiB.
- * A Linux kernel needs local APICs, and has its hypercalls rewritten (pvh_calls.c).
+ * A Linux kernel needs local APICs, and has its hypercalls rewritten (pvh_calls.c), or else passed on.
  * => RAM must be all zeroes: what a segment has beyond its file bytes is not written
- * => 0; -ENOEXEC: not an image that can be loaded; -ENOSPC: RAM is too small; -E2BIG: the command line
- *    is too long; -ENOMEM; or read's errors
+ * => 0; -ENOEXEC: not an image that can be loaded, or one whose hypercalls would not reach us; -ENOSPC: RAM
+ *    is too small; -E2BIG: the command line is too long; -ENOMEM; or read's errors
  */
 int pvh_load(
     const struct gmem *gm, const struct pvh_image *img, struct pvh_start *start, struct failure *f);

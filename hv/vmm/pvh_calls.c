@@ -5,7 +5,8 @@
  *
  * Linux since the end of 2024 (and the stable kernels of then) has two functions for all of its Xen
  * hypercalls, one for each vendor of processors: the instruction and a return, or a jump to the
- * thunk that returns.  Others have a page of calls written by the hypervisor.
+ * thunk that returns.  Others have a page of calls written by the hypervisor.  Where neither is found, a
+ * KVM that knows Xen's guests can pass the instructions on.
  */
 #include "vmm/pvh_private.h"
 
@@ -126,6 +127,24 @@ static void rewrite(uint8_t *at)
 	at[2] = NOP;
 }
 
+/* Whatever executes them, then. */
+static int leave_to_kvm(struct loader *l, unsigned found)
+{
+	if (l->img->can_pass) {
+		l->pass = true;
+		return 0;
+	}
+	return failure_set(l->f, -ENOEXEC,
+	    "%s can't be loaded: nothing would bring this Linux's hypercalls here. It has no Xen "
+	    "note "
+	    "HYPERCALL_PAGE. Newer kernels have a function of vmmcall (0f 01 d9) and a return, and "
+	    "within %d bytes one of vmcall (0f 01 c1) and the same return. Such pairs in its code: "
+	    "%u. "
+	    "And this host's KVM lacks KVM_CAP_XEN_HVM with INTERCEPT_HCALL (CONFIG_KVM_XEN of "
+	    "Linux)",
+	    l->img->path, NEAR, found);
+}
+
 int pvh_rewrite_calls(struct loader *l)
 {
 	struct pairs p = {0};
@@ -140,15 +159,7 @@ int pvh_rewrite_calls(struct loader *l)
 		}
 	}
 	if (p.found != 1)
-		return failure_set(l->f, -ENOEXEC,
-		    "%s can't be loaded: how this Linux makes its hypercalls is not known. It has "
-		    "no "
-		    "Xen note HYPERCALL_PAGE; newer kernels have a function of vmmcall (0f 01 d9) "
-		    "and a "
-		    "return instead, and within %d bytes one of vmcall (0f 01 c1) and the same "
-		    "return. "
-		    "Such pairs in its code: %u",
-		    l->img->path, NEAR, p.found);
+		return leave_to_kvm(l, p.found);
 	rewrite(p.amd);
 	rewrite(p.intel);
 	return 0;

@@ -41,6 +41,7 @@ struct loader {
 	uint64_t entry;
 	bool linux_p;	/* note GUEST_OS */
 	bool call_page; /* note HYPERCALL_PAGE: it asks for its hypercalls when it runs */
+	bool pass;	/* its hypercalls have to be passed on by KVM */
 };
 
 /* For pvh_bad_image: a Linux kernel without local APICs. */
@@ -65,7 +66,10 @@ static inline bool pvh_load_p(const GElf_Phdr *ph)
 /* pvh_in_segment_p: have [gpa, gpa + len) and a loaded segment a byte in common? */
 bool pvh_in_segment_p(const struct loader *l, uint64_t gpa, uint64_t len);
 
-/* pvh_rewrite_calls: so that the hypercalls of a Linux kernel reach us.  => its segments are loaded */
+/*
+ * pvh_rewrite_calls: so that the hypercalls of a Linux kernel reach us; or leave them to KVM (l->pass).
+ * => its segments are loaded
+ */
 int pvh_rewrite_calls(struct loader *l);
 
 /* pvh_find_start_page: where pvh_write_start will put it. */

@@ -78,6 +78,8 @@ static const unsigned long allowed_ioctls[] = {
     KVM_GET_MP_STATE,
     KVM_SET_MP_STATE,
     KVM_SIGNAL_MSI,
+    KVM_CHECK_EXTENSION,
+    KVM_XEN_HVM_CONFIG,
     UFFDIO_REGISTER,
     UFFDIO_WRITEPROTECT,
     UFFDIO_WAKE,

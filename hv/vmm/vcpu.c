@@ -106,10 +106,36 @@ static bool make_again(struct vcpu *v, const struct hypercall *h, struct vmm_end
 	return true;
 }
 
-/* The result goes to rax; rip is KVM's to move when the vCPU runs on. */
+/*
+ * Where KVM passes hypercalls on, it does so for programs and 32-bit code, too.  Xen does not listen to
+ * programs, either; 32-bit code has other structures.
+ */
+static int64_t refusal(const struct kvm_run *run)
+{
+	if (run->exit_reason != KVM_EXIT_XEN)
+		return 0;
+	if (run->xen.u.hcall.cpl > 0)
+		return -EPERM;
+	return run->xen.u.hcall.longmode ? 0 : -ENOSYS;
+}
+
+static void set_result(struct kvm_run *run, int64_t ret)
+{
+	if (run->exit_reason == KVM_EXIT_XEN) {
+		run->xen.u.hcall.result = (uint64_t)ret;
+		return;
+	}
+	run->s.regs.regs.rax = (uint64_t)ret;
+	run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}
+
+/*
+ * By `out`, or by VMCALL or VMMCALL that KVM passes on: the arguments are where they are in both.  The result
+ * goes to rax; rip is KVM's to move when the vCPU runs on.
+ */
 static bool exit_hypercall(struct vcpu *v, struct vmm_end *end)
 {
-	struct kvm_sync_regs *s = &v->run->s.regs;
+	const struct kvm_sync_regs *s = &v->run->s.regs;
 	struct hypercall h = {
 	    .nr = s->regs.rax,
 	    .arg = {s->regs.rdi, s->regs.rsi, s->regs.rdx, s->regs.r10, s->regs.r8},
@@ -121,14 +147,13 @@ static bool exit_hypercall(struct vcpu *v, struct vmm_end *end)
 		    .efer = s->sregs.efer,
 		},
 	};
-	int64_t ret = -ENOSYS;
+	int64_t ret = refusal(v->run);
 
-	if (hypercall_do(v, &h, &ret, end))
+	if (ret == 0 && hypercall_do(v, &h, &ret, end))
 		return true;
 	if (ret == -ERESTART)
 		return make_again(v, &h, end);
-	s->regs.rax = (uint64_t)ret;
-	v->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+	set_result(v->run, ret);
 	return false;
 }
 
@@ -182,6 +207,9 @@ static bool dispatch(struct vcpu *v, struct vmm_end *end)
 	switch (v->run->exit_reason) {
 	case KVM_EXIT_IO:
 		return hypercall_p(v->run) ? exit_hypercall(v, end) : platform_io(v, end);
+	case KVM_EXIT_XEN:
+		return v->run->xen.type == KVM_EXIT_XEN_HCALL ? exit_hypercall(v, end)
+							      : exit_unknown(v, end);
 	case KVM_EXIT_MMIO:
 		return platform_mmio(v, end);
 	case KVM_EXIT_X86_RDMSR:

@@ -8,6 +8,8 @@
  *                                     "offers DOMID REF PORT", its own number first; waits until the
  *                                     other has answered
  *   linuxxen take DOMID REF PORT      the other side
+ *   linuxxen calls                    hypercalls of a program: refused, but by /dev/xen/privcmd; and interrupts
+ *                                     while one takes long
  */
 #include <cpuid.h>
 #include <errno.h>
@@ -25,10 +27,13 @@
 #include <xen/evtchn.h>
 #include <xen/gntalloc.h>
 #include <xen/gntdev.h>
+#include <xen/sys/privcmd.h>
+#include <xen/xen.h>
 
 #define PAGE 4096
 #define ROUNDS 200
 #define PATIENCE_MS 300000
+#define BATCH 2000
 #define LEAF_XEN 0x40000000u
 #define LEAF_NUMBERS (LEAF_XEN + 4)
 
@@ -236,6 +241,59 @@ static void take(uint16_t other, uint32_t ref, uint32_t remote)
 	notify(evtchn, port);
 }
 
+/* As a kernel makes it, here for the version. */
+static long call_directly(void)
+{
+	long ret = __HYPERVISOR_xen_version;
+	unsigned eax, ebx, ecx, edx;
+
+	__cpuid(0, eax, ebx, ecx, edx);
+	if (ebx == signature_AMD_ebx)
+		__asm__ volatile("vmmcall" : "+a"(ret) : "D"(0), "S"(0) : "memory");
+	else
+		__asm__ volatile("vmcall" : "+a"(ret) : "D"(0), "S"(0) : "memory");
+	return ret;
+}
+
+/* How often hypervisors' events have interrupted the first CPU. */
+static unsigned long interrupts(void)
+{
+	FILE *f = fopen("/proc/interrupts", "re");
+	unsigned long n = 0;
+	char line[512];
+
+	if (f == NULL)
+		failed("/proc/interrupts");
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, " HYP: %lu", &n) == 1)
+			break;
+	fclose(f);
+	return n;
+}
+
+static void calls(void)
+{
+	static struct gnttab_query_size ops[BATCH];
+	struct privcmd_hypercall call = {
+	    .op = __HYPERVISOR_grant_table_op, .arg = {GNTTABOP_query_size, (uintptr_t)ops, BATCH}};
+	int privcmd = open_node("/dev/xen/privcmd");
+	unsigned long before;
+	double start;
+
+	printf("linuxxen: a program's own hypercall: %ld\n", call_directly());
+	for (unsigned i = 0; i < BATCH; i++)
+		ops[i] = (struct gnttab_query_size){.dom = DOMID_SELF, .status = -1};
+	before = interrupts();
+	start = now_us();
+	if (ioctl(privcmd, IOCTL_PRIVCMD_HYPERCALL, &call) != 0)
+		failed("a long hypercall");
+	printf("linuxxen: %u in one call: %.0f us, %lu interrupts\n", BATCH, now_us() - start,
+	    interrupts() - before);
+	for (unsigned i = 0; i < BATCH; i++)
+		if (ops[i].status != GNTST_okay)
+			wrong("not all of it has been done");
+}
+
 static uint32_t number(const char *text)
 {
 	return (uint32_t)strtoul(text, NULL, 10);
@@ -250,8 +308,10 @@ int main(int argc, char **argv)
 		offer();
 	else if (argc == 5 && strcmp(argv[1], "take") == 0)
 		take((uint16_t)number(argv[2]), number(argv[3]), number(argv[4]));
+	else if (argc == 2 && strcmp(argv[1], "calls") == 0)
+		calls();
 	else
-		wrong("usage: linuxxen self | offer | take DOMID REF PORT");
+		wrong("usage: linuxxen self | offer | take DOMID REF PORT | calls");
 	puts("linuxxen: ok");
 	return 0;
 }

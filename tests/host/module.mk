@@ -6,12 +6,14 @@
 
 HOST_VARIANT ?= asan
 
-HOST_PROGS := host/typist host/rawclient host/frames host/chanhost host/unixend
+HOST_PROGS := host/typist host/rawclient host/frames host/chanhost host/unixend host/spoilcalls
 PROGS      += $(HOST_PROGS)
 host/rawclient_SRCS := tests/host/rawclient.c hv/lib/sock.c hv/lib/sys.c
 host/frames_SRCS    := tests/host/frames.c
 host/typist_SRCS    := tests/host/typist.c
 host/unixend_SRCS   := tests/host/unixend.c
+host/spoilcalls_SRCS := tests/host/spoilcalls.c hv/vmm/bzimage.c hv/vmm/unpack.c
+host/spoilcalls_PKGS := liblz4 liblzma libzstd zlib
 # As a user's program would be: with the public headers and the library.
 host/chanhost_SRCS  := tests/host/chanhost.c
 host/chanhost_LIBS  := $(LIBCHAN).a $(LIBCHAN_LIBS)

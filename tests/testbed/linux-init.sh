@@ -37,6 +37,7 @@ xen,*)
 	for name in xen-gntdev xen-gntalloc xen-evtchn; do
 		insmod "/modules/$name.ko"
 	done
+	insmod /modules/xen-privcmd.ko unrestricted=1
 	# shellcheck disable=SC2046 # words
 	linuxxen $(echo "${what#xen,}" | tr , ' ')
 	poweroff -f

@@ -570,6 +570,38 @@ Test(pvh_linux, no_such_pair_or_several)
 	put_function(k.text, 0x404, 0xd9);
 	put_function(k.text, 0x424, 0xc1);
 	refused(load_packed(ZSTD, &k), -ENOEXEC, "Such pairs in its code: 2");
+	cr_assert_not_null(strstr(why.text, "KVM_CAP_XEN_HVM"));
+}
+
+/* ... is left as it is where KVM passes its calls on. */
+Test(pvh_linux, calls_passed_on)
+{
+	struct kernel k = good();
+
+	img.can_pass = true;
+	k.text[AMD + 4 + 4] ^= 1;
+	cr_assert_eq(load_packed(ZSTD, &k), 0, "%s", why.text);
+	cr_assert(start.pass);
+	cr_assert_eq(memcmp(mem.ram.hva + TEXT, k.text, TEXT_LEN), 0);
+	k = good();
+	put_function(k.text, 0x404, 0xd9);
+	put_function(k.text, 0x424, 0xc1);
+	cr_assert_eq(load_packed(ZSTD, &k), 0, "%s", why.text);
+	cr_assert(start.pass);
+	cr_assert_eq(memcmp(mem.ram.hva + TEXT, k.text, TEXT_LEN), 0);
+}
+
+Test(pvh_linux, calls_are_rewritten_where_they_can_be)
+{
+	struct kernel k = good();
+
+	img.can_pass = true;
+	cr_assert_eq(load_packed(ZSTD, &k), 0, "%s", why.text);
+	cr_assert_not(start.pass);
+	check_loaded(&k);
+	k.notes.more_nh.n_type = XEN_ELFNOTE_HYPERCALL_PAGE;
+	cr_assert_eq(load_packed(ZSTD, &k), 0, "%s", why.text);
+	cr_assert_not(start.pass);
 }
 
 Test(pvh_linux, a_kernel_that_asks_for_a_page_is_left_alone)
