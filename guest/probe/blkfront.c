@@ -210,9 +210,9 @@ static void take_responses(struct front *f)
 	}
 }
 
+/* Another response than those that were taken: looking once more here would take the awaited one. */
 static void wait_any(struct front *f)
 {
-	take_responses(f);
 	__atomic_store_n(&f->shared->rsp_event, f->rsp_cons + 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&f->shared->rsp_prod, __ATOMIC_SEQ_CST) != f->rsp_cons)
 		return;

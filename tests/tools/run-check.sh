@@ -49,6 +49,11 @@ add_up() {
 	table+=("$(printf '%-16s %8d %8d %8d %7ds' "$1" "$p" "$f" "$s" "$time")")
 }
 
+# failures STAGE: what failed in it, a line each; a test told of twice is one.
+failures() {
+	grep -Eo '(^| )FAIL(ED)? .*' "$logs/$1.log" | sed -E "s/^ *FAIL(ED)? +/FAIL $1: /" | awk '!seen[$0]++'
+}
+
 # start STAGE PREFIX
 start() {
 	rm -f "$logs/$1.end"
@@ -87,7 +92,9 @@ for stage in "${together[@]}"; do
 done
 
 printf '\n%-16s %8s %8s %8s %8s\n' stage passed failed skipped time
-printf '%s\n' "${table[@]}"
-echo
+printf '%s\n' "${table[@]}" ''
+for stage in "${stages[@]}" "${together[@]}"; do
+	failures "$stage"
+done
 echo "${total[0]} passed, ${total[1]} failed, ${total[2]} skipped"
 exit $status
