@@ -64,6 +64,14 @@ uint64_t front_number(const char *name, uint64_t fallback)
 	return strtoull(value, NULL, 10);
 }
 
+bool front_told(const char *name)
+{
+	char path[64] = DISK "/", value[24];
+
+	append(path, sizeof(path), name);
+	return xenstore_read(0, path, value, sizeof(value), NULL) == 0;
+}
+
 void front_await(enum xenbus_state state)
 {
 	uint64_t end = time_after(PATIENCE), now;

@@ -76,4 +76,7 @@ void front_publish(struct front *f);
 /* front_number: an unsigned number that the backend has written; fallback if it has not. */
 uint64_t front_number(const char *name, uint64_t fallback);
 
+/* front_told: has the host written a node of this name beside ours? */
+bool front_told(const char *name);
+
 #endif

@@ -195,7 +195,16 @@ static void random_batch(void)
 		flush();
 }
 
-/* Random reads and writes for seconds=N, whatever happens to the backend meanwhile. */
+/* The host has seen enough: seldom asked, since the answer takes as long as some requests. */
+static bool enough(uint64_t batches)
+{
+	return batches % 16 == 0 && front_told("enough");
+}
+
+/*
+ * Random reads and writes for seconds=N, or until the host writes the node `enough`, whatever happens to
+ * the backend meanwhile.
+ */
 static void disk_loop(int argc, char **argv)
 {
 	uint64_t end, batches = 0;
@@ -204,7 +213,7 @@ static void disk_loop(int argc, char **argv)
 	disk_write_all();
 	puts("probe: working");
 	end = time_after(arg_u64(argc, argv, "seconds", 2) * SECOND);
-	for (; time_ns() < end; batches++)
+	for (; time_ns() < end && !enough(batches); batches++)
 		random_batch();
 	disk_sweep(BLKIF_OP_READ);
 	flush();
