@@ -322,7 +322,7 @@ void guest_stop_all(void);
 const char *guest_end_name(enum guest_end end);
 
 /*
- * The rest is for the guest's own thread and its launch (guest.c, guest_serve.c, hypercall.c).
+ * The rest is for the guest's own thread and its launch (guest.c, guest_end.c, guest_serve.c, hypercall.c).
  *
  * guest_enlist: give a new guest a domid and a name, and show it to everybody.  -ESHUTDOWN, -EEXIST
  * guest_delist: it did not come to life.  guest_bury: it has lived, or somebody stopped it before: from

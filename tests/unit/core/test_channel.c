@@ -50,7 +50,7 @@ static struct soft_pmap *soft_of(struct guest *g)
 	    struct soft_pmap *)((char *)g->g_map->vm_pmap - offsetof(struct soft_pmap, sp_pmap));
 }
 
-/* As guest.c does it. */
+/* As guest_end.c does it. */
 static void end_guest(struct guest *g)
 {
 	struct soft_pmap *sp = soft_of(g);
@@ -485,7 +485,7 @@ static int fail_at(void)
 }
 
 /*
- * b creates, connects; a accepts; whatever fails, the guest that failed is ended as guest.c
+ * b creates, connects; a accepts; whatever fails, the guest that failed is ended as guest_end.c
  * would.
  */
 static bool try_with(unsigned nth, int error, bool at_accept)

@@ -54,7 +54,7 @@ static uint64_t wired(void)
 	return ac.ac_all.fr_wired;
 }
 
-/* As guest.c does it. */
+/* As guest_end.c does it. */
 static void end(struct guest *g)
 {
 	evtchn_set_shared(&g->g_events, NULL);
