@@ -26,6 +26,8 @@ runs() {
 test_alone() {
 	need_linux
 	runs self --name counted
+	says 'guest: init at' "$out"
+	says 'hypervisor xen PVH' "$out"
 	says 'linuxxen: grants: 200 maps' "$out"
 	says 'linuxxen: events: 200 rounds' "$out"
 	take_stats || fail "$findings"

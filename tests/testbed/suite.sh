@@ -114,7 +114,7 @@ ept)
 	file tests/host/16-xen-control.sh pause registers states xl
 	file tests/host/17-xen-store.sh guest stream_guest_serves console
 	file tests/host/18-xen-create.sh create poweroff
-	by_name 20-linux-boot/poweroff
+	by_name 27-linux-events/alone
 	main_job /usr/share/common-licenses/GPL-3
 	;;
 *) by_name "$1" ;;
