@@ -303,7 +303,7 @@ store_end() {
 	expect 0 lombard shutdown
 	until_true 10 gone "$cell_pid" || fail "the cell does not end: $(<"$cell_log")"
 	cp "$cell_log" "$host_logs/$test_name.cell"
-	[ -z "$(complaints)" ] || fail "$(complaints)"
+	no_complaint
 }
 
 # An honest guest and the host use the store meanwhile, for so many seconds.

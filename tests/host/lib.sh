@@ -376,6 +376,12 @@ take_complaint() {
 	done
 }
 
+# no_complaint: fail when there is one.
+no_complaint() {
+	take_complaint
+	[ -z "$complaint" ] || fail "$complaint"
+}
+
 report() {
 	local name=$1 result=$2 why=$3
 	case $result in

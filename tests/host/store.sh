@@ -28,7 +28,7 @@ store_end() {
 	until_true 5 gone "$store_pid" || fail "xenstored is left"
 	[ ! -e "$LOMBARD_SOCKET.xenstore" ] || fail "files are left: $(echo "$LOMBARD_SOCKET.xenstore"/*)"
 	cp "$cell_log" "$host_logs/$test_name.cell"
-	[ -z "$(complaints)" ] || fail "$(complaints)"
+	no_complaint
 }
 
 closed_now() { (closed) >/dev/null 2>&1; }
