@@ -62,7 +62,7 @@ info() {
 no_errors() {
 	expect 0 memshare audit
 	says "Audit returned 0 errors." "$out"
-	sound
+	sound all
 }
 
 # handle_of GUEST I: nominate it.
