@@ -26,7 +26,7 @@ lent_to_several() {
 	for n in 1 2 3; do
 		await "${consoles[n - 1]}" "probe: borrowed*"
 	done
-	sound all
+	all_sound
 	equal "broken by the lender's writes" "${stat[guest.$2.write]}" 64
 	equal "borrowed" "${stat[guest.$2-b1.borrowed]}" 64
 	equal "bytes copied" "${stat[guest.$2.bytes_copied]}" $((64 * 4096))
@@ -34,7 +34,7 @@ lent_to_several() {
 		await_end "$2-b$n" 0
 		await "${consoles[n - 1]}" "probe: verified * times"
 	done
-	sound all
+	all_sound
 	equal "borrowed at the end" "${stat[guest.$2-b1.borrowed]}" 0
 	expect 0 lombard stop "$2"
 }
@@ -57,14 +57,14 @@ test_discard() {
 	local giver=$console
 	launch keeper borrow-verify tag=13 "seconds=$((3 * scale))"
 	await "$giver" "probe: discarded pages=32 windows=1"
-	sound all
+	all_sound
 	equal "broken by the discard" "${stat[guest.giver.free]}" 32
 	equal "broken by writes" "${stat[guest.giver.write]}" 0
 	equal "bytes copied" "${stat[guest.giver.bytes_copied]}" 0
 	equal "orphans" "${stat[cell.orphaned]}" 32
 	equal "borrowed" "${stat[guest.keeper.borrowed]}" 32
 	await_end keeper 0
-	sound all
+	all_sound
 	equal "orphans that are offered still" "${stat[cell.orphaned]}" 32
 	expect 0 lombard stop giver
 }
@@ -77,7 +77,7 @@ rule_broken() {
 	launch "$1-culprit" "$1" tag=3
 	await_end "$1-culprit" 125
 	says "$1-culprit: error, status 125: $1-culprit (domain $domid) " "$out"
-	sound all
+	all_sound
 	equal "borrowed by the culprit" "${stat[guest.$1-culprit.borrowed]}" 0
 	equal "borrowed by the other" "${stat[guest.$1-other.borrowed]}" 8
 }
@@ -112,12 +112,12 @@ test_many_rounds() {
 	launch loop-b2 borrow-loop tag=5 "seconds=$((3 * scale))"
 	for n in 1 2 3 4; do
 		pause 0.5
-		sound all
+		all_sound
 	done
 	await_end loop-lender 0
 	await_end loop-b1 0
 	await_end loop-b2 0
-	sound all
+	all_sound
 	[ "${stat[guest.loop-lender.loans_made]}" -gt 2 ] || fail "too few loans"
 	[ "${stat[guest.loop-lender.write]}" -gt 0 ] || fail "no loan was broken"
 	equal "bytes copied" "${stat[guest.loop-lender.bytes_copied]}" \
@@ -130,7 +130,7 @@ test_return_and_borrow_again() {
 	for n in 1 2 3 4; do
 		run_probe 0 borrow-verify tag=6 seconds=1
 	done
-	sound all
+	all_sound
 	equal "broken" "${stat[guest.again-lender.write]}" 16
 	expect 0 lombard stop again-lender
 }
@@ -141,7 +141,7 @@ test_cow_borrower_writes() {
 	await "$console" "probe: borrowed*"
 	launch cow-writer borrow-write tag=7
 	await_end cow-writer 0
-	sound all
+	all_sound
 	equal "broken by the borrower" "${stat[guest.cow-writer.borrower]}" 32
 	equal "copied for the borrower" "${stat[guest.cow-writer.bytes_copied]}" $((32 * 4096))
 	equal "broken by the lender" "${stat[guest.cow-lender.write]}" 0
@@ -183,7 +183,7 @@ test_zero_copy() {
 	frames "$vmm_pid" store frames-lender "$gfn" 16
 	[ -n "$out" ] || fail "the borrower's pages are not there"
 	equal "the borrower's frames" "$out" "$lent"
-	sound all
+	all_sound
 	equal "bytes copied" "${stat[guest.frames-lender.bytes_copied]}" 0
 	expect 0 lombard stop frames-lender frames-borrower
 }
@@ -203,7 +203,7 @@ test_zero_range() {
 		frames "${pids[n]}" zero
 		says " 256 256" " ${out#* }"
 	done
-	sound all
+	all_sound
 	[ "${stat[cell.zero_loans]}" -ge 256 ] || fail "the zero frame has too few loans"
 	equal "lent frames" "${stat[guest.zero-lender.lent]}" 0
 	expect 0 lombard stop zero-lender zero-b1 zero-b2
@@ -216,7 +216,7 @@ test_to_one_guest_only() {
 	launch stranger borrow-verify tag=12
 	pause 0.5
 	equal "who lives" "$(guest_names)" $'wanted\nchoosy\nstranger'
-	sound all
+	all_sound
 	equal "borrowed by the stranger" "${stat[guest.stranger.borrowed]}" 0
 	stop_guests
 }

@@ -46,7 +46,7 @@ test_read_once() {
 	done
 	launch writer borrow-write tag=2
 	await_end writer 0
-	sound all
+	all_sound
 	equal "pages" "$(object once pages)" 245
 	equal "bytes read" "$(object once bytes_read)" $((245 * 4096))
 	equal "resident" "$(object once resident)" 245

@@ -36,7 +36,7 @@ test_hold() {
 	launch_writer held 1
 	until_true 20 has_broken held 64 || fail "the guest does not write"
 	expect 0 lombard dump held --gfn "$gfn" --pages 64 --hold "$scale" -o "$work/picture"
-	sound all
+	all_sound
 	[ "${stat[guest.held.write]}" -ge 128 ] || fail "the guest did not write meanwhile"
 	expect 0 lombard stop held
 }

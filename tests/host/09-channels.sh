@@ -192,7 +192,7 @@ never_releases() {
 	told talker "probe: streamed *"
 	ends talker 0
 	quiet
-	sound all
+	all_sound
 }
 
 test_never_releases() { each_pair never_releases; }
@@ -270,7 +270,7 @@ test_peer_of_many_dies() {
 	pause 0.2
 	kill_it sink3
 	pause 0.3
-	sound all
+	all_sound
 	equal "peers that are left" "${stat[channel.all.live]}" 2
 	died=$(now_ms)
 	expect 0 lombard stop source
@@ -279,7 +279,7 @@ test_peer_of_many_dies() {
 	ends sink2 0
 	ends sink4 0
 	quiet
-	sound all
+	all_sound
 }
 
 # A reader that writes: a guest is stopped, with a sentence; a host program gets SIGSEGV.
@@ -317,7 +317,7 @@ test_program_is_listed() {
 	sees listener "probe: draining"
 	expect 0 lombard stats
 	says "line" "$out"
-	sound all
+	all_sound
 	equal "pages of the arena" "${stat[channel.line.arena_pages]}" 256
 	died=$(now_ms)
 	expect 0 lombard stop "$(guest_names_like program)"

@@ -82,7 +82,7 @@ test_list() {
 	expect 0 lombard run -d -n b -m 12M "$probe" sleep ms=60000
 	read -r b _ console <<<"$out"
 	await "$console" "probe: sleeping"
-	sound all
+	all_sound
 	for row in "a $a 8192" "b $b 12288"; do
 		read -r name id kb <<<"$row"
 		domain "$id"
@@ -398,7 +398,7 @@ test_xl_list() {
 	read -r domid _ console <<<"$out"
 	await "$console" "probe: lent id=*"
 	expect 0 lombard xen xenstore-write "/local/domain/$domid/name" filled
-	sound all
+	all_sound
 	launch_named busy spin
 	busy=$domid
 	until_true 10 state "$busy" running || fail "it never runs"
@@ -493,7 +493,7 @@ test_xentop() {
 	await "$console" "probe: spinning"
 	launch_named quiet sleep ms=60000
 	await "$console" "probe: sleeping"
-	sound all
+	all_sound
 	expect 0 lombard xen xentop -b -i 2 -d 1
 	rows=${out#*loud}
 	rows="loud${rows#*loud}"

@@ -62,7 +62,7 @@ info() {
 no_errors() {
 	expect 0 memshare audit
 	says "Audit returned 0 errors." "$out"
-	sound all
+	all_sound
 }
 
 # handle_of GUEST I: nominate it.
@@ -105,7 +105,7 @@ test_map_is_live() {
 	want=$out
 	sum live 2
 	equal "sum after the map's write" "$sum" "$want"
-	sound all
+	all_sound
 	equal "wired" "${stat[guest.live.wired]}" 1
 	finish_guest live
 }
@@ -120,7 +120,7 @@ test_map_errors() {
 	expect 0 xenmem "$domid" scatter r "$(page errors 0)" 0xffffffffff "$(page errors 3)" - \
 		sum 0 sum 2
 	says "ok EINVAL ok" "$out"
-	sound all
+	all_sound
 	equal "wired" "${stat[guest.errors.wired]}" 1
 	finish_guest errors
 }
@@ -133,7 +133,7 @@ test_map_counts() {
 		map r "$(page counts 2)" 4 say two hold >"$work/counts" &
 	tool=$!
 	await "$work/counts" two
-	sound all
+	all_sound
 	equal "wired by two" "${stat[guest.counts.wired]}" 7
 	kill -KILL "$tool"
 	wait "$tool"
@@ -142,7 +142,7 @@ test_map_counts() {
 }
 
 wired_are() {
-	sound all
+	all_sound
 	[ "${stat[guest.$1.wired]}" = "$2" ]
 }
 
@@ -224,7 +224,7 @@ test_share_and_break() {
 	local before want
 	serve left pages=8 fill=3
 	serve right pages=8 fill=3
-	sound all
+	all_sound
 	before=$((${stat[cell.owned]} + ${stat[cell.lent]}))
 	share right 4 left 4
 	sum left 4

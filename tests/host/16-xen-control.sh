@@ -155,7 +155,7 @@ test_paused_at_work() {
 			# One may have been under way.
 			[ "${stat[guest.$who.hypercalls]}" -le $((before + 1)) ] ||
 				fail "$who made hypercalls while it was paused"
-			sound all
+			all_sound
 			expect 0 lombard unpause "$who"
 		done
 	done
@@ -371,7 +371,7 @@ test_list_facts() {
 	launch filled lend-wait pages=512 tag=26
 	await "$console" "probe: lent id=*"
 	expect 0 lombard pause filled
-	sound all
+	all_sound
 	expect 0 lombard list --json
 	equal "bytes in use" "$(fact used)" \
 		$(((${stat[guest.filled.owned]} + ${stat[guest.filled.lent]} + ${stat[guest.filled.wired]}) * 4096))

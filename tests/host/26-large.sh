@@ -73,7 +73,7 @@ test_high_memory_is_lent() {
 	expect 0 lombard dump giant --gfn "$gfn" --pages 64 -o "$work/high"
 	equal "bytes of the picture" "$(wc -c <"$work/high")" $((64 * 4096))
 	await_end reader 0
-	sound all
+	all_sound
 	equal "broken by its writes" "${stat[guest.giant.write]}" 64
 	expect 0 lombard stop giant
 }
