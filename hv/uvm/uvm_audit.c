@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "uvm/uvm_arena.h"
+#include "uvm/uvm_fill.h"
 #include "uvm/uvm_hostmap.h"
 #include "uvm/uvm_share.h"
 
@@ -265,6 +266,7 @@ static void take_account(struct uvm_account *ac)
 	uvm_hostmap_visit(see_loans);
 	uvm_arena_visit(see_loans);
 	uvm_share_visit(see_sharer);
+	uvm_fill_visit(see_loans);
 	LIST_FOREACH (map, &uvm_maps, vm_all)
 		walk_map(ac, map);
 	walk_stores(ac);

@@ -336,7 +336,8 @@ static bool stays_p(struct fault *fl, struct uvm_anon *an)
 	bool nominated;
 
 	uvm_lock(&an->an_lock);
-	nominated = an->an_handle != 0 && an->an_sharers == 1;
+	nominated = an->an_handle != 0 && an->an_sharers == 1 &&
+		    uvm_page_own_p(an->an_page, fl->fl_map->vm_store, fl->fl_gfn);
 	uvm_unlock(&an->an_lock);
 	return nominated || ours_alone(fl, an, UVM_ACCESS_READ);
 }

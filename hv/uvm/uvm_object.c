@@ -19,7 +19,7 @@ int uvm_object_init(
 	uo->uo_ops = ops;
 	uo->uo_store = store;
 	uo->uo_npages = npages;
-	uo->uo_nresident = 0;
+	uo->uo_nresident = uo->uo_hand = 0;
 	atomic_init(&uo->uo_refs, 1);
 	atomic_init(&uo->uo_reads, 0);
 	atomic_init(&uo->uo_read_pages, 0);
@@ -245,4 +245,30 @@ int uvm_object_flush(
 	uvm_unlock(&uo->uo_lock);
 	uvm_page_reap();
 	return error;
+}
+
+/* => object locked */
+static bool idle_p(struct uvm_page *pg)
+{
+	return (pg->pg_flags & (UVM_PG_BUSY | UVM_PG_DIRTY | UVM_PG_KEEP)) == 0 &&
+	       pg->pg_wired == 0 && uvm_page_loans(pg) == 0;
+}
+
+void uvm_object_trim(struct uvm_object *uo, uint64_t n)
+{
+	struct uvm_page *pg;
+
+	uvm_lock(&uo->uo_lock);
+	for (; n > 0 && uo->uo_nresident > 0; n--) {
+		pg = uvm_ptab_next(&uo->uo_pages, &uo->uo_hand);
+		if (pg == NULL) {
+			uo->uo_hand = 0;
+			continue;
+		}
+		uo->uo_hand++;
+		if (idle_p(pg))
+			(void)free_page(pg);
+	}
+	uvm_unlock(&uo->uo_lock);
+	uvm_page_reap();
 }

@@ -34,6 +34,7 @@ struct uvm_object {
 	uint64_t uo_npages;	    /* s */
 	struct uvm_ptab uo_pages;   /* uo_lock: struct uvm_page by offset */
 	uint64_t uo_nresident;	    /* uo_lock */
+	uint64_t uo_hand;	    /* uo_lock: where uvm_object_trim goes on */
 	_Atomic uint32_t uo_refs;
 	_Atomic uint64_t uo_reads;	/* pager calls */
 	_Atomic uint64_t uo_read_pages; /* pages they filled */
@@ -86,6 +87,12 @@ int uvm_object_get(
  */
 int uvm_object_flush(
     struct uvm_object *uo, uint64_t off, uint64_t n, unsigned flags, uint64_t *nbroken);
+
+/*
+ * uvm_object_trim: look at the next n resident pages, round and round, and free those that nobody has on
+ * loan and the pager can give again.  => no locks held but the world's
+ */
+void uvm_object_trim(struct uvm_object *uo, uint64_t n);
 
 /*
  * uvm_object_disown: take a page out of its object (which frees or replaces it).

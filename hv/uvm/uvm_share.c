@@ -38,6 +38,17 @@ static void leave(struct uvm_anon *an)
 	}
 }
 
+void uvm_share_join(struct uvm_map *map, struct uvm_anon *an)
+{
+	KASSERT(uvm_lock_held(&an->an_lock));
+	if (an->an_handle == 0) {
+		an->an_handle = ++last_handle;
+		nframes++;
+	}
+	join(an);
+	map->vm_shared++;
+}
+
 void uvm_share_leave(struct uvm_map *map, struct uvm_anon *an)
 {
 	if (an->an_handle == 0)
@@ -102,11 +113,9 @@ static int nominate(struct uvm_lookup *ul, uint64_t gfn, struct uvm_anon *an, ui
 	if (error != 0 || *handle != 0)
 		return error;
 	uvm_lock(&an->an_lock);
-	*handle = an->an_handle = ++last_handle;
-	nframes++;
-	join(an);
+	uvm_share_join(ul->ul_map, an);
+	*handle = an->an_handle;
 	uvm_unlock(&an->an_lock);
-	ul->ul_map->vm_shared++;
 	return 0;
 }
 

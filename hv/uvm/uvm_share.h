@@ -51,7 +51,11 @@ int uvm_share_untouched(struct uvm_map *map, uint64_t gfn);
  */
 void uvm_share_counts(uint64_t *frames, uint64_t *saved);
 
-/* uvm_share_leave: a page of RAM has this anon no more, or may write to it.  => anon locked */
+/*
+ * uvm_share_join: a page of RAM has this anon now; it has a handle from then on.
+ * uvm_share_leave: it has it no more, or may write to it.  => anon locked, for both
+ */
+void uvm_share_join(struct uvm_map *map, struct uvm_anon *an);
 void uvm_share_leave(struct uvm_map *map, struct uvm_anon *an);
 
 /* For the auditor, with the world stopped: references held by what is under way. */

@@ -45,6 +45,8 @@ static const struct {
     {op_nominate, 3},
     {op_share, 8},
     {op_share_add, 3},
+    {op_fill, 8},
+    {op_object_trim, 3},
     {op_destroy, 1},
 };
 

@@ -30,6 +30,7 @@ struct mpage {
 	unsigned window_pages;	/* first page of a window: how many, else 0 */
 	uint64_t window_id;	/* ... and of which offer */
 	uint64_t handle;	/* RAM: it is nominated, or shared, and nobody wrote to it since */
+	bool foreign; /* then: its frame may be somebody else's, even if it has no sharer */
 };
 
 struct mguest {
@@ -136,6 +137,10 @@ void op_share(void);
 void op_share_add(void);
 void compare_sharing(void);
 void sharing_crowded_out(struct mguest *mg);
+
+/* ops_fill.c */
+void op_fill(void);
+void op_object_trim(void);
 
 /* threads.c: the threaded form.  Returns the exit status. */
 int threads_run(unsigned nthreads, uint64_t steps, unsigned seconds, uint64_t seed);

@@ -40,8 +40,10 @@ static void nominate(struct mguest *mg, uint64_t gfn)
 		return;
 	if (handle == 0 || (mp->handle != 0 ? handle != mp->handle : handle <= m.last_handle))
 		model_fail("the handle is %ju", (uintmax_t)handle);
-	if (mp->handle == 0)
+	if (mp->handle == 0) {
 		m.last_handle = handle;
+		mp->foreign = false;
+	}
 	mp->handle = handle;
 	touch_page(mg, gfn);
 	compare_page(mg, gfn);
@@ -68,6 +70,7 @@ static void become(struct mguest *client, uint64_t cgfn, struct mguest *source, 
 	memmove(bytes_of(client, cgfn), bytes_of(source, sgfn), UVM_PAGE_SIZE);
 	client->page[cgfn].handle = source->page[sgfn].handle;
 	client->page[cgfn].touched = true;
+	client->page[cgfn].foreign = true;
 }
 
 void op_share(void)
@@ -134,7 +137,7 @@ static uint64_t sharers(const struct mpage *mp, bool *first)
 
 /*
  * A guest that runs short of mappings has written: pages around it may have frames of their own now,
- * those that nobody touched, too, but not those with a handle that nobody else has.
+ * those that nobody touched, too, but not those of its own with a handle that nobody else has.
  */
 void sharing_crowded_out(struct mguest *mg)
 {
@@ -146,7 +149,7 @@ void sharing_crowded_out(struct mguest *mg)
 		mp->touched |= uvm_share_untouched(mg->g.map, k) == 0;
 		if (mp->handle == 0 || uvm_share_refs(mg->g.map, k) > 0)
 			continue;
-		if (sharers(mp, &first) < 2)
+		if (sharers(mp, &first) < 2 && !mp->foreign)
 			model_fail("domain %u gfn %u has lost its handle", mg->domid, k);
 		mp->handle = 0;
 	}

@@ -276,6 +276,11 @@ static void w_share(struct worker *w)
 	share_with(&w->mg, &w->rng);
 }
 
+static void w_fill(struct worker *w)
+{
+	fill_pages(&w->mg, &w->rng);
+}
+
 static void w_wire(struct worker *w)
 {
 	uint64_t gfn = rng_below(&w->rng, RAM_PAGES);
@@ -334,7 +339,7 @@ static void *work(void *arg)
 	static void (*const ops[])(struct worker *) = {w_write, w_write, w_write, w_write, w_write,
 	    w_write, w_check, w_check, w_lend, w_lend, w_lend, w_recall, w_recall, w_borrow,
 	    w_borrow, w_borrow, w_borrow, w_return, w_return, w_discard, w_wire, w_nominate,
-	    w_nominate, w_share, w_share, w_reborn};
+	    w_nominate, w_share, w_share, w_fill, w_fill, w_reborn};
 	struct worker *w = arg;
 
 	while (w->done < steps_each && !atomic_load(&threads_stop)) {
@@ -377,6 +382,7 @@ static void threads_setup(unsigned nthreads, uint64_t seed)
 	m.seed = seed;
 	nworkers = nthreads;
 	host_setup(seed);
+	fill_setup();
 	for (unsigned i = 0; i < nthreads; i++) {
 		pthread_mutex_init(&workers[i].life, NULL);
 		workers[i].rng.state = seed + 1000 * (i + 1);
@@ -400,6 +406,7 @@ static void threads_end(unsigned nthreads)
 		free(workers[i].mg.bytes);
 	}
 	host_end_objects();
+	fill_end();
 	if (world_check() != 0 || world_leftovers() != 0)
 		complain(0, "the end is not clean", 0, 0);
 }

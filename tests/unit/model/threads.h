@@ -37,6 +37,11 @@ void share_with(struct mguest *mg, struct rng *rng);
 void share_add(struct mguest *mg, uint64_t gfn, struct rng *rng);
 void share_end(void);
 
+/* threads_fill.c: likewise. */
+void fill_setup(void);
+void fill_pages(struct mguest *mg, struct rng *rng);
+void fill_end(void);
+
 /* The host's thread.  host_end: after it has been joined; returns what the host had borrowed. */
 void host_setup(uint64_t seed);
 void *host_work(void *arg);
