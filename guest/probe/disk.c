@@ -295,6 +295,7 @@ const struct test tests_disk[] = {
     {"disk-discard", disk_discard},
     {"disk-close", disk_close},
     {"disk-bench", disk_bench},
+    {"disk-keep", disk_keep},
     {"disk-bad", disk_bad},
     {"disk-lies", disk_lies},
     {"disk-wild", disk_wild},

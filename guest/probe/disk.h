@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #ifndef LOMBARD_PROBE_DISK_H
 #define LOMBARD_PROBE_DISK_H
-/* What the tests of disks share.  Failing checks of disk.c are those below 20, of diskbad.c from there. */
+/* What the tests of disks share.  Failing checks of disk.c are those below 20, of diskbad.c from there, of
+ * diskkeep.c from 60. */
 #include "blkfront.h"
 
 extern struct front front;
@@ -20,5 +21,8 @@ void disk_tell_hash(void);
 void disk_bad(int argc, char **argv);
 void disk_lies(int argc, char **argv);
 void disk_wild(int argc, char **argv);
+
+/* diskkeep.c */
+void disk_keep(int argc, char **argv);
 
 #endif

@@ -56,32 +56,33 @@ static int find_store(struct cell *c, char *room, struct failure *f)
 	return error;
 }
 
-static bool meant_p(json_t *guest, const char *what)
+/* A domid or a name, which is no number. */
+static json_t *guest_key(const char *what)
 {
-	json_int_t domid = json_integer_value(json_object_get(guest, "domid"));
-	char number[24];
+	char *end;
+	unsigned long domid = strtoul(what, &end, 10);
 
-	snprintf(number, sizeof(number), "%lld", (long long)domid);
-	return strcmp(what, number) == 0 || strcmp(what, text_of(guest, "name")) == 0;
+	return *what >= '0' && *what <= '9' && *end == '\0' && domid <= UINT32_MAX
+		   ? json_integer((json_int_t)domid)
+		   : json_string(what);
 }
 
+/* One that has ended is remembered, but has no disks any more. */
 static int find_guest(struct cell *c, const char *what, char *room, struct failure *f)
 {
-	json_t *answer, *guest;
-	size_t i;
-	int error = ask(c->fd, json_pack("{s:s}", "op", "list"), room, &answer);
+	json_t *answer = NULL, *guest;
+	int error = ask(
+	    c->fd, json_pack("{s:s, s:o}", "op", "list", "guest", guest_key(what)), room, &answer);
 
-	if (error != 0)
+	if (error != 0 && error != -ESRCH)
 		return failure_sys(f, error, "cannot ask the cell for its guests");
-	error = failure_set(
-	    f, -ESRCH, "there is no guest %s: `lombard list` shows which there are", what);
-	json_array_foreach (json_object_get(answer, "guests"), i, guest) {
-		if (!meant_p(guest, what))
-			continue;
+	guest = json_array_get(json_object_get(answer, "guests"), 0);
+	if (guest != NULL && !json_is_true(json_object_get(guest, "ended"))) {
 		c->domid = (uint32_t)json_integer_value(json_object_get(guest, "domid"));
 		snprintf(c->name, sizeof(c->name), "%s", text_of(guest, "name"));
-		error = 0;
-		break;
+	} else {
+		error = failure_set(
+		    f, -ESRCH, "there is no guest %s: `lombard list` shows which there are", what);
 	}
 	json_decref(answer);
 	return error;

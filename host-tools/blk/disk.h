@@ -4,7 +4,8 @@
 /*
  * What stands behind a guest's disk: a file, or a block device.
  *
- * It goes through the host's page cache, so what many guests read of one file is in memory once.
+ * It goes through the host's page cache, or, if it is shared, the cell's copy of the file: then what many
+ * guests read of it is in memory once.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +16,7 @@
 struct disk {
 	int fd;
 	struct blk_limits limits;
+	bool share;	/* its pages are lent to the guest: not for devices, nor for writing */
 	uint32_t block; /* the unit it is best written in, in bytes */
 };
 

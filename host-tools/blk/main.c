@@ -33,7 +33,7 @@ enum { FAILED = 1, WRONG_USE = 2 };
 struct options {
 	const char *guest, *disk, *file, *log;
 	uint32_t devid;
-	bool read_only, detach;
+	bool read_only, share, detach;
 };
 
 struct backend {
@@ -48,6 +48,7 @@ const char *argp_program_version = "lombard-blk " LOMBARD_VERSION;
 
 static const struct argp_option option_list[] = {
     {"read-only", 'r', NULL, 0, "The guest may not write; others may read FILE, too", 0},
+    {"share", 'S', NULL, 0, "With --read-only: lend FILE's pages instead of copying them", 0},
     {"detach", 'd', NULL, 0, "Return when the disk is there, and serve it in the background", 0},
     {"log", 'l', "FILE", 0, "Add messages to FILE once the disk is there", 0},
     {"socket", 's', "PATH", 0, "The cell's socket ($LOMBARD_SOCKET, /run/lombard/cell.sock)", 0},
@@ -84,6 +85,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'r':
 		o->read_only = true;
 		return 0;
+	case 'S':
+		o->share = true;
+		return 0;
 	case 'd':
 		o->detach = true;
 		return 0;
@@ -97,6 +101,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (o->disk == NULL)
 			argp_error(state, "which GUEST and which DISK?");
+		if (o->share && !o->read_only)
+			argp_error(state, "only a disk that is --read-only can be shared");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -203,25 +209,27 @@ static int serve(struct backend *b)
 /* ---- starting ---- */
 
 /* The file as it is found from anywhere.  => *path is for free */
-static int find_file(
-    struct backend *b, const struct options *o, char **path, bool *read_only, struct failure *f)
+static int find_file(struct backend *b, const struct options *o, char **path, bool *read_only,
+    bool *share, struct failure *f)
 {
 	if (o->file == NULL)
-		return store_recall(&b->store, path, read_only, f);
+		return store_recall(&b->store, path, read_only, share, f);
 	*read_only = o->read_only;
+	*share = o->share;
 	*path = realpath(o->file, NULL);
 	return *path != NULL ? 0 : failure_sys(f, -errno, "cannot open %s", o->file);
 }
 
 static int open_disk(struct backend *b, const struct options *o, struct failure *f)
 {
-	bool read_only;
+	bool read_only, share;
 	char *path;
-	int error = find_file(b, o, &path, &read_only, f);
+	int error = find_file(b, o, &path, &read_only, &share, f);
 
 	if (error != 0)
 		return error;
 	error = disk_open(&b->disk, path, read_only, f);
+	b->disk.share = share;
 	if (error == 0)
 		error = store_enter(&b->store, o->disk, path, &b->disk, f);
 	free(path);

@@ -5,13 +5,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define TRIES 32u /* of a transaction that meets others */
 #define VALUE 4096
 
-/* Other backends leave it away. */
+/* Other backends leave it away.  What it says: */
 #define MARK "lombard"
+#define COPIES "1"
+#define SHARES "2"
 
 int store_open(
     struct store *s, const char *directory, uint32_t domid, uint32_t devid, struct failure *f)
@@ -138,7 +141,7 @@ static void hide(struct writer *w, const char *dir, const char *name)
 
 struct entry {
 	const char *name, *path;
-	bool read_only, discards;
+	bool read_only, share, discards;
 };
 
 static void put_front(struct writer *w)
@@ -175,6 +178,7 @@ static void put_both(struct writer *w, const char *dir, uint32_t reader, const s
 /* Whoever removes a guest that has ended has not done so before, or sees our nodes. */
 static void enter(struct writer *w, const void *arg)
 {
+	const struct entry *e = arg;
 	struct store *s = w->s;
 	char domain[STORE_PATH];
 
@@ -188,9 +192,9 @@ static void enter(struct writer *w, const void *arg)
 		return;
 	}
 	put_front(w);
-	put_both(w, s->back, s->domid, arg);
-	put(w, s->back, MARK, "1");
-	put_both(w, s->libxl, 0, arg);
+	put_both(w, s->back, s->domid, e);
+	put(w, s->back, MARK, "%s", e->share ? SHARES : COPIES);
+	put_both(w, s->libxl, 0, e);
 	put(w, s->libxl, "backend", "%s", s->back);
 }
 
@@ -205,7 +209,7 @@ static void sign(struct writer *w, const void *arg)
 int store_enter(
     struct store *s, const char *name, const char *path, const struct disk *disk, struct failure *f)
 {
-	struct entry e = {name, path, disk->limits.read_only, disk->limits.discards};
+	struct entry e = {name, path, disk->limits.read_only, disk->share, disk->limits.discards};
 	int error = in_transaction(s, enter, &e);
 
 	if (error == 0)
@@ -225,17 +229,19 @@ int store_enter(
 	}
 }
 
-int store_recall(struct store *s, char **path, bool *read_only, struct failure *f)
+int store_recall(struct store *s, char **path, bool *read_only, bool *share, struct failure *f)
 {
-	char *mode = get(s, XBT_NULL, s->back, "mode");
+	char *mode = get(s, XBT_NULL, s->back, "mode"), *mark = get(s, XBT_NULL, s->back, MARK);
+	bool there;
 
 	*path = get(s, XBT_NULL, s->back, "params");
-	if (mode != NULL && *path != NULL) {
-		*read_only = *mode == 'r';
-		free(mode);
-		return 0;
-	}
+	there = mode != NULL && *path != NULL;
+	*read_only = mode != NULL && *mode == 'r';
+	*share = mark != NULL && strcmp(mark, SHARES) == 0;
 	free(mode);
+	free(mark);
+	if (there)
+		return 0;
 	free(*path);
 	return failure_set(f, -ENOENT, "there is no such disk yet: which FILE?");
 }
@@ -342,7 +348,7 @@ static void offer(struct writer *w, const void *arg)
 	put_state(w, XenbusStateInitWait);
 	put(w, dir, "max-ring-page-order", "%u", BLK_MAX_RING_ORDER);
 	put(w, dir, "feature-flush-cache", "1");
-	put(w, dir, "feature-persistent", "1");
+	put(w, dir, "feature-persistent", "%d", !disk->share);
 	put(w, dir, "feature-max-indirect-segments", "%u", BLK_MAX_SEGMENTS);
 	if (!disk->limits.discards)
 		return;

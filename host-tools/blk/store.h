@@ -25,9 +25,9 @@ int store_open(
     struct store *s, const char *directory, uint32_t domid, uint32_t devid, struct failure *f);
 
 /*
- * store_recall: the file and the mode of a disk that is there already.  => *path is for free
+ * store_recall: the file and the modes of a disk that is there already.  => *path is for free
  */
-int store_recall(struct store *s, char **path, bool *read_only, struct failure *f);
+int store_recall(struct store *s, char **path, bool *read_only, bool *share, struct failure *f);
 
 /*
  * store_enter: make the nodes, unless they are there: then somebody else was its backend.

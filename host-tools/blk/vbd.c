@@ -8,6 +8,7 @@
 #include <time.h>
 #include <xentoollog.h>
 
+#include "../xen/gntfill.h"
 #include "say.h"
 
 #define BIND_PAUSE_MS 10u
@@ -26,9 +27,25 @@ static void say_nothing(struct xentoollog_logger *logger, xentoollog_level level
 
 static struct xentoollog_logger silent = {.vmessage = say_nothing};
 
+/* From here on no other guest's pages can be had by this handle. */
+static int open_grants(struct vbd *v, const struct disk *disk, struct failure *f)
+{
+	int error;
+
+	v->grants.handle = xengnttab_open(&silent, 0);
+	if (v->grants.handle == NULL)
+		return failure_sys(f, -errno, "cannot use grants");
+	error = gntfill_only(v->grants.handle, v->grants.domid);
+	if (error != 0)
+		return failure_sys(f, error, "cannot use the guest's grants");
+	if (disk->share)
+		error = gntfill_file(v->grants.handle, disk->fd);
+	return error != 0 ? failure_sys(f, error, "the disk's file can't be shared") : 0;
+}
+
 int vbd_open(struct vbd *v, const struct disk *disk, uint32_t domid, struct failure *f)
 {
-	int fd;
+	int fd, error;
 
 	memset(v, 0, sizeof(*v));
 	v->disk = disk;
@@ -40,10 +57,8 @@ int vbd_open(struct vbd *v, const struct disk *disk, uint32_t domid, struct fail
 	fd = xenevtchn_fd(v->events);
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return failure_sys(f, -errno, "cannot use event channels");
-	v->grants.handle = xengnttab_open(&silent, 0);
-	if (v->grants.handle == NULL)
-		return failure_sys(f, -errno, "cannot use grants");
-	return io_open(&v->io, disk->fd, BLK_MAX_RING_ENTRIES, f);
+	error = open_grants(v, disk, f);
+	return error != 0 ? error : io_open(&v->io, disk->fd, BLK_MAX_RING_ENTRIES, f);
 }
 
 /* ---- requests ---- */
@@ -57,12 +72,22 @@ static void finish(struct vbd *v, struct vbd_slot *s, int status)
 	s->state = VBD_DONE;
 }
 
+/* Up to the next page that was lent. */
+static unsigned run_of(const struct vbd_slot *s)
+{
+	unsigned n = 0;
+
+	while (n < s->niov && s->iov[n].iov_base != NULL)
+		n++;
+	return n;
+}
+
 static void start(struct vbd *v, struct vbd_slot *s)
 {
 	if (s->state != VBD_UNDER_WAY)
 		v->under_way++;
 	s->state = VBD_UNDER_WAY;
-	io_start(&v->io, s->kind, s->iov, s->niov, s->offset, s->left, (uint64_t)(s - v->slots));
+	io_start(&v->io, s->kind, s->iov, run_of(s), s->offset, s->left, (uint64_t)(s - v->slots));
 }
 
 /* The segments of an indirect request, from the guest's pages: all copied before any is looked at. */
@@ -80,19 +105,49 @@ static int read_indirect(struct vbd *v, struct blk_request *rq, struct grant_use
 	return request_add(rq, listed, rq->nlisted, &v->disk->limits);
 }
 
-/* Where the file's bytes are to go, or come from. */
+/* Whole pages of the file that go into whole pages of the guest are lent, where that can be. */
+static void lend_segments(struct vbd *v, const struct blk_request *rq, bool *lent)
+{
+	struct xenwire_fill fills[BLK_MAX_SEGMENTS];
+	int32_t errors[BLK_MAX_SEGMENTS];
+	unsigned at[BLK_MAX_SEGMENTS], n = 0;
+	uint64_t offset = rq->offset;
+
+	_Static_assert(BLK_MAX_SEGMENTS <= XENWIRE_MAX_FILL, "a request is a packet");
+	for (unsigned i = 0; i < rq->nsegments; offset += rq->segments[i++].length) {
+		if (rq->segments[i].length != BLK_PAGE || offset % BLK_PAGE != 0)
+			continue;
+		at[n] = i;
+		fills[n++] = (struct xenwire_fill){
+		    .ref = rq->segments[i].ref, .page = offset / BLK_PAGE};
+	}
+	if (n == 0 || gntfill_pages(v->grants.handle, fills, n, errors) != 0)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		lent[at[i]] = errors[i] == 0;
+}
+
+/* Where the file's bytes are to go, or come from; nowhere if the page was lent. */
 static int map_segments(struct vbd *v, struct vbd_slot *s, const struct blk_request *rq)
 {
 	uint32_t refs[BLK_MAX_SEGMENTS];
 	void *pages[BLK_MAX_SEGMENTS];
+	unsigned at[BLK_MAX_SEGMENTS], n = 0;
+	bool lent[BLK_MAX_SEGMENTS] = {false};
 
-	for (unsigned i = 0; i < rq->nsegments; i++)
-		refs[i] = rq->segments[i].ref;
-	if (grants_map(&v->grants, refs, rq->nsegments, rq->kind == BLK_READ, pages, &s->use) != 0)
+	if (v->disk->share && rq->kind == BLK_READ)
+		lend_segments(v, rq, lent);
+	for (unsigned i = 0; i < rq->nsegments; i++) {
+		s->iovs[i] = (struct iovec){NULL, rq->segments[i].length};
+		if (!lent[i]) {
+			at[n] = i;
+			refs[n++] = rq->segments[i].ref;
+		}
+	}
+	if (grants_map(&v->grants, refs, n, rq->kind == BLK_READ, pages, &s->use) != 0)
 		return BLKIF_RSP_ERROR;
-	for (unsigned i = 0; i < rq->nsegments; i++)
-		s->iovs[i] = (struct iovec){
-		    (char *)pages[i] + rq->segments[i].offset, rq->segments[i].length};
+	for (unsigned i = 0; i < n; i++)
+		s->iovs[at[i]].iov_base = (char *)pages[i] + rq->segments[at[i]].offset;
 	s->iov = s->iovs;
 	s->niov = rq->nsegments;
 	return BLKIF_RSP_OKAY;
@@ -115,13 +170,37 @@ static int prepare(struct vbd *v, struct vbd_slot *s, const union blk_entry *e)
 	return status;
 }
 
+static bool moves_p(const struct vbd_slot *s)
+{
+	return s->kind == BLK_READ || s->kind == BLK_WRITE;
+}
+
+static void skip_lent(struct vbd_slot *s)
+{
+	for (; s->niov > 0 && s->iov->iov_base == NULL; s->iov++, s->niov--) {
+		s->offset += s->iov->iov_len;
+		s->left -= s->iov->iov_len;
+	}
+}
+
+/* Go on with what is left of it, if anything is. */
+static void go_on(struct vbd *v, struct vbd_slot *s)
+{
+	if (moves_p(s))
+		skip_lent(s);
+	if (moves_p(s) && s->left == 0)
+		finish(v, s, BLKIF_RSP_OKAY);
+	else
+		start(v, s);
+}
+
 static void take(struct vbd *v, const union blk_entry *e, uint32_t index)
 {
 	struct vbd_slot *s = &v->slots[index & (v->ring.size - 1)];
 	int status = prepare(v, s, e);
 
 	if (status == BLKIF_RSP_OKAY) {
-		start(v, s);
+		go_on(v, s);
 		return;
 	}
 	say_a_few(&v->said, "request %ju (operation %u, sector %ju) is refused",
@@ -160,22 +239,20 @@ static void fail(struct vbd *v, struct vbd_slot *s, int error)
 /* => result: as a system call's, but -errno */
 static void proceed(struct vbd *v, struct vbd_slot *s, int result)
 {
-	bool moves = s->kind == BLK_READ || s->kind == BLK_WRITE;
-
 	if (result == -EAGAIN || result == -EINTR) {
 		start(v, s);
 		return;
 	}
-	if (result < 0 || (moves && result == 0)) {
+	if (result < 0 || (moves_p(s) && result == 0)) {
 		fail(v, s, result);
 		return;
 	}
-	if (moves)
-		advance(s, (uint64_t)result);
-	if (moves && s->left > 0)
-		start(v, s);
-	else
+	if (!moves_p(s)) {
 		finish(v, s, BLKIF_RSP_OKAY);
+		return;
+	}
+	advance(s, (uint64_t)result);
+	go_on(v, s);
 }
 
 static void submit(struct vbd *v)
@@ -326,7 +403,8 @@ int vbd_connect(struct vbd *v, const struct vbd_front *front, struct failure *f)
 		return error;
 	}
 	v->npages = front->npages;
-	v->grants.persistent = front->persistent;
+	/* Pages that stay mapped can't be lent. */
+	v->grants.persistent = front->persistent && !v->disk->share;
 	v->stopped = false;
 	v->connected = true;
 	/* Whoever was here before may have died before it told the guest of its last responses. */

@@ -47,6 +47,8 @@ static bool take_word(struct disk_option *o, const struct argp_state *state)
 
 	if (comma && strcmp(comma, ",ro") == 0)
 		o->read_only = true;
+	else if (comma && strcmp(comma, ",share") == 0)
+		o->share = true;
 	else if (!comma || strncmp(comma, ",name=", 6) != 0)
 		return false;
 	else if (!name_p(comma + 6))
@@ -69,6 +71,9 @@ void disks_add(struct disks *d, const char *arg, const struct argp_state *state)
 		continue;
 	if (!*o.file)
 		argp_error(state, "--disk %s: which file?", arg);
+	if (o.share && !o.read_only)
+		argp_error(
+		    state, "--disk %s: only a disk that is read-only (ro) can be shared", arg);
 	if (!*o.name)
 		give_name(d, &o);
 	else if (taken(d, o.name))
@@ -122,13 +127,15 @@ static int await(pid_t pid)
 static int start_one(const struct disk_option *o, const char *program, const char *socket,
     const char *domid, const char *log)
 {
-	const char *argv[12] = {"lombard-blk", "--detach", "--socket", socket};
+	const char *argv[13] = {"lombard-blk", "--detach", "--socket", socket};
 	unsigned argc = 4;
 	pid_t pid;
 	int err;
 
 	if (o->read_only)
 		argv[argc++] = "--read-only";
+	if (o->share)
+		argv[argc++] = "--share";
 	if (log) {
 		argv[argc++] = "--log";
 		argv[argc++] = log;
@@ -208,7 +215,8 @@ json_t *disks_describe(const struct disks *d)
 
 	for (unsigned i = 0; i < d->n; i++)
 		json_array_append_new(
-		    list, json_pack("{s:s, s:s, s:b}", "name", d->all[i].name, "file",
-			      d->all[i].file, "read_only", (int)d->all[i].read_only));
+		    list, json_pack("{s:s, s:s, s:b, s:b}", "name", d->all[i].name, "file",
+			      d->all[i].file, "read_only", (int)d->all[i].read_only, "share",
+			      (int)d->all[i].share));
 	return list;
 }

@@ -12,7 +12,7 @@
 
 struct disk_option {
 	char *file;
-	bool read_only;
+	bool read_only, share;
 	char name[8];
 };
 
@@ -21,7 +21,7 @@ struct disks {
 	struct disk_option all[DISKS_MAX];
 };
 
-/* disks_add: an option's text, FILE[,ro][,name=xvdX].  Wrong usage ends the process. */
+/* disks_add: an option's text, FILE[,ro][,share][,name=xvdX].  Wrong usage ends the process. */
 void disks_add(struct disks *d, const char *arg, const struct argp_state *state);
 
 /*

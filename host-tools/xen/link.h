@@ -30,6 +30,7 @@ struct link_request {
 	union {
 		uint64_t gfns[XENWIRE_MAX_ELEMENTS];
 		struct xenwire_ref refs[XENWIRE_MAX_ELEMENTS];
+		struct xenwire_fill fills[XENWIRE_MAX_FILL];
 	} u; /* head.n of them */
 };
 
@@ -37,6 +38,7 @@ struct link_answer {
 	struct xenwire_reply head;
 	union {
 		uint32_t refs[XENWIRE_MAX_ELEMENTS];
+		int32_t errors[XENWIRE_MAX_ELEMENTS];
 		struct xenwire_page pages[XENWIRE_MAX_ELEMENTS];
 	} u;			  /* head.n of them */
 	int fds[XENWIRE_MAX_FDS]; /* the caller's to close: link_drop_fds */

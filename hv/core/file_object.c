@@ -19,6 +19,9 @@
 /* Room for the pages that are replaced because they are on loan. */
 #define FILE_BANKS 2u
 
+/* Pages; as many as a large one of the page cache can have. */
+#define CACHED_CHUNK 512u
+
 struct file_object {
 	struct uvm_object fo_object;
 	LIST_ENTRY(file_object) fo_all;
@@ -33,6 +36,19 @@ static LIST_HEAD(, file_object) files = LIST_HEAD_INITIALIZER(files);
 static struct file_object *file_of(struct uvm_object *uo)
 {
 	return (struct file_object *)((char *)uo - offsetof(struct file_object, fo_object));
+}
+
+/*
+ * What we have the page cache need not keep, too: at the end of each chunk, since its pages may be large,
+ * and those that are cut stay.
+ */
+static void forget_cached(const struct file_object *fo, uint64_t off, unsigned n)
+{
+	uint64_t end = off + n, from = off / CACHED_CHUNK * CACHED_CHUNK;
+
+	if (end / CACHED_CHUNK > off / CACHED_CHUNK || end == fo->fo_object.uo_npages)
+		(void)posix_fadvise(fo->fo_fd, (off_t)(from * UVM_PAGE_SIZE),
+		    (off_t)((end - from) * UVM_PAGE_SIZE), POSIX_FADV_DONTNEED);
 }
 
 /* Read until the pages are full or the file ends; the rest of a page stays zero. */
@@ -59,6 +75,7 @@ static int file_get(struct uvm_object *uo, uint64_t off, unsigned n, void *const
 			break;
 		done += (size_t)got;
 	}
+	forget_cached(fo, off, n);
 	/* Put memory behind what the file did not fill, so that it counts. */
 	for (size_t i = (done + UVM_PAGE_SIZE - 1) / UVM_PAGE_SIZE; i < n; i++)
 		memset(dst[i], 0, UVM_PAGE_SIZE);
@@ -141,6 +158,13 @@ out_free:
 	return error;
 }
 
+static bool readable_p(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_WRONLY;
+}
+
 int file_object_get(int fd, struct uvm_object **uop, uint64_t *bytes, struct failure *f)
 {
 	struct file_object *fo;
@@ -151,6 +175,8 @@ int file_object_get(int fd, struct uvm_object **uop, uint64_t *bytes, struct fai
 		return failure_sys(f, -errno, "can't look at the file");
 	if (!S_ISREG(sb.st_mode) || sb.st_size == 0)
 		return failure_set(f, -EINVAL, "only a regular file that is not empty can be lent");
+	if (!readable_p(fd))
+		return failure_set(f, -EBADF, "the file must be open for reading");
 	pthread_mutex_lock(&mutex);
 	fo = find(&sb);
 	if (fo == NULL) {
@@ -164,6 +190,14 @@ int file_object_get(int fd, struct uvm_object **uop, uint64_t *bytes, struct fai
 	*uop = &fo->fo_object;
 	*bytes = (uint64_t)sb.st_size;
 	return 0;
+}
+
+bool file_object_current(struct uvm_object *uo)
+{
+	const struct file_object *fo = file_of(uo);
+	struct stat sb;
+
+	return fstat(fo->fo_fd, &sb) == 0 && same_file(&fo->fo_stat, &sb);
 }
 
 void file_object_each(void (*visit)(void *arg, const struct file_object_info *info), void *arg)

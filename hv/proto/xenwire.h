@@ -17,6 +17,8 @@
  *			RESOURCE_MAP				none			xenwire_page
  *	gnttab		GRANT_MAP				xenwire_ref		xenwire_page
  *			GRANT_UNMAP				none			none
+ *			GRANT_ONLY, GRANT_FILE (+ fd)		none			none
+ *			GRANT_FILL				xenwire_fill		int32_t error
  *	gntshr		SHARE					none			uint32_t ref
  *			UNSHARE					none			none
  *	evtchn		EVENT_*					none			none
@@ -48,6 +50,9 @@ enum xenwire_op {
 	XENWIRE_RESOURCE_MAP,
 	XENWIRE_GRANT_MAP,
 	XENWIRE_GRANT_UNMAP,
+	XENWIRE_GRANT_ONLY,
+	XENWIRE_GRANT_FILE,
+	XENWIRE_GRANT_FILL,
 	XENWIRE_SHARE,
 	XENWIRE_UNSHARE,
 	XENWIRE_EVENT_UNBOUND,	   /* reply.value: the new port */
@@ -126,7 +131,20 @@ struct xenwire_request {
 			uint32_t notify_port;
 			uint32_t pad;
 		} share;
-		/* FOREIGN_UNMAP, GRANT_UNMAP, UNSHARE: the number */
+		/*
+		 * FOREIGN_UNMAP, GRANT_UNMAP, UNSHARE: the number.
+		 *
+		 * GRANT_ONLY: a guest's domid: from now on, for good, the connection can use the grants of
+		 * this guest only, and none when that has ended.  -EPERM afterwards; with maps -EBUSY
+		 *
+		 * GRANT_FILE: after GRANT_ONLY, once: the packet's descriptor is a regular file, open for
+		 * reading, whose pages GRANT_FILL lends.
+		 *
+		 * GRANT_FILL: granted pages of the guest, which must be granted to be written, become pages
+		 * of the file, copy-on-write; at most XENWIRE_MAX_FILL.  Each has its own error, and is
+		 * then what it was: -EBUSY, -ENOSPC, ...: it can be mapped and written to instead.
+		 * reply.value -ESTALE: the file is not any more what it was: none was filled
+		 */
 		uint64_t id;
 		/* EVENT_UNBOUND: domid; _INTERDOMAIN: domid and its port; _VIRQ: virq; others: port */
 		struct {
@@ -143,6 +161,14 @@ struct xenwire_request {
 struct xenwire_ref {
 	uint32_t domid;
 	uint32_t ref;
+};
+
+/* A granted page of the one guest that shall be a page of the file. */
+#define XENWIRE_MAX_FILL 256u
+struct xenwire_fill {
+	uint32_t ref;
+	uint32_t pad;
+	uint64_t page;
 };
 
 /* Where a page lies that the client may map: page index of the answer's fd-th descriptor. */

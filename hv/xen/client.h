@@ -19,6 +19,7 @@ struct xen_reply {
 	struct xenwire_reply head;
 	union {
 		uint32_t refs[XENWIRE_MAX_ELEMENTS];
+		int32_t errors[XENWIRE_MAX_ELEMENTS];
 		struct xenwire_page pages[XENWIRE_MAX_ELEMENTS];
 	} u;
 	size_t element_size; /* of the member of u that is used */
@@ -32,6 +33,7 @@ struct xen_request {
 	union {
 		uint64_t gfns[XENWIRE_MAX_ELEMENTS];
 		struct xenwire_ref refs[XENWIRE_MAX_ELEMENTS];
+		struct xenwire_fill fills[XENWIRE_MAX_FILL];
 	} u;	/* head.n of them */
 	int fd; /* came with it, or -1; closed afterwards unless it is taken by setting -1 */
 };

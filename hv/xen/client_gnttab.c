@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "xen/client_foreign.h"
+#include "xen/client_gnttab.h"
 #include "xen/grant.h"
 #include "xen/notify.h"
 
@@ -26,11 +27,6 @@ struct grants_map {
 	uint64_t gm_id;
 	struct xen_notify gm_notify;
 	SLIST_HEAD(, part) gm_parts;
-};
-
-struct grants {
-	LIST_HEAD(, grants_map) gr_maps;
-	uint64_t gr_last_id, gr_npages;
 };
 
 static int grants_open(struct xen_client *c, int *fd)
@@ -83,6 +79,7 @@ static void grants_close(struct xen_client *c)
 
 	while (!LIST_EMPTY(&gr->gr_maps))
 		end_map(gr, LIST_FIRST(&gr->gr_maps));
+	xen_fill_end(gr);
 	free(gr);
 }
 
@@ -176,6 +173,17 @@ static int check_map(const struct grants *gr, const struct xen_request *req)
 	return req->head.n <= MAX_PAGES - gr->gr_npages ? 0 : -ENOSPC;
 }
 
+/* Who serves one guest needs no other's pages. */
+static int check_refs(struct grants *gr, const struct xen_request *req)
+{
+	if (gr->gr_only == NULL)
+		return 0;
+	for (uint32_t i = 0; i < req->head.n; i++)
+		if (req->u.refs[i].domid != gr->gr_only->g_domid)
+			return -EPERM;
+	return xen_fill_guest_runs(gr) ? 0 : -ESRCH;
+}
+
 static int map_refs(struct grants *gr, const struct xen_request *req, struct xen_reply *rep)
 {
 	uint64_t more = req->head.u.grant.more;
@@ -183,6 +191,8 @@ static int map_refs(struct grants *gr, const struct xen_request *req, struct xen
 	int error = more != 0 && gm == NULL ? -EINVAL : check_map(gr, req);
 	struct part *pa;
 
+	if (error == 0)
+		error = check_refs(gr, req);
 	if (error != 0)
 		return error;
 	pa = calloc(1, sizeof(*pa) + req->head.n * sizeof(struct grant_pin *));
@@ -219,6 +229,9 @@ static void do_unmap(struct xen_client *c, struct xen_request *req, struct xen_r
 static const struct xen_client_op ops[] = {
     {XENWIRE_GRANT_MAP, sizeof(struct xenwire_ref), do_map},
     {XENWIRE_GRANT_UNMAP, 0, do_unmap},
+    {XENWIRE_GRANT_ONLY, 0, xen_fill_only},
+    {XENWIRE_GRANT_FILE, 0, xen_fill_file},
+    {XENWIRE_GRANT_FILL, sizeof(struct xenwire_fill), xen_fill_pages},
     {0, 0, NULL},
 };
 

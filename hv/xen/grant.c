@@ -540,6 +540,57 @@ void grant_unpin(struct grant_pin *pin, bool write)
 	pthread_mutex_unlock(&grant_mutex);
 }
 
+/* => mutex held; spare: a new pin, which is used or freed */
+static int reserve_locked(uint32_t granter, struct grant_pin *spare, uint64_t *gfn)
+{
+	struct grant_domain *gd = granter != GRANT_HOST ? find(granter) : NULL;
+	struct grant_frame *gf = gd != NULL ? grant_frame_of(gd, spare->pi_ref) : NULL;
+	unsigned i = spare->pi_ref % GRANTS_PER_FRAME;
+	int status;
+
+	if (gf == NULL)
+		status = gd == NULL ? GNTST_bad_domain : GNTST_bad_gntref;
+	else if (gf->gf_pins[i] != NULL)
+		status = GNTST_eagain;
+	else
+		status = claim(gf, spare->pi_ref, spare->pi_mapper, true);
+	if (status != GNTST_okay) {
+		uvm_free(spare);
+		return status;
+	}
+	*gfn = atomic_load((_Atomic uint32_t *)&gf->gf_entries[i].frame);
+	gf->gf_pins[i] = spare;
+	spare->pi_gd = gd;
+	spare->pi_busy = true;
+	gd->gd_busy++;
+	return GNTST_okay;
+}
+
+int grant_reserve(
+    uint32_t granter, uint32_t ref, uint32_t mapper, struct grant_pin **pinp, uint64_t *gfn)
+{
+	struct grant_pin *pin = uvm_zalloc(sizeof(*pin));
+	int status;
+
+	if (pin == NULL)
+		return GNTST_no_space;
+	*pin = (struct grant_pin){.pi_ref = ref, .pi_mapper = mapper};
+	pthread_mutex_lock(&grant_mutex);
+	status = reserve_locked(granter, pin, gfn);
+	pthread_mutex_unlock(&grant_mutex);
+	if (status == GNTST_okay)
+		*pinp = pin;
+	return status;
+}
+
+void grant_unreserve(struct grant_pin *pin)
+{
+	pthread_mutex_lock(&grant_mutex);
+	KASSERT(pin->pi_busy && pin->pi_page == NULL);
+	forget(pin);
+	pthread_mutex_unlock(&grant_mutex);
+}
+
 struct uvm_page *grant_page(const struct grant_pin *pin)
 {
 	return pin->pi_page;

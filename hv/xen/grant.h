@@ -75,6 +75,16 @@ int grant_pin(uint32_t granter, uint32_t ref, uint32_t mapper, bool write, struc
 void grant_unpin(struct grant_pin *pin, bool write);
 struct uvm_page *grant_page(const struct grant_pin *pin);
 
+/*
+ * grant_reserve: keep a page of a guest that is granted to `mapper` to be written, while it gets another
+ * frame: the entry says that it is in use, and who wants to map it waits.  Nothing is wired.
+ * => GNTST_okay, *pinp and *gfn; as grant_pin; or GNTST_eagain: it is in use.  Never blocks
+ * grant_unreserve: soon: the granter's end waits for it.
+ */
+int grant_reserve(
+    uint32_t granter, uint32_t ref, uint32_t mapper, struct grant_pin **pinp, uint64_t *gfn);
+void grant_unreserve(struct grant_pin *pin);
+
 /* grant_errno: a GNTST_* as an errno for programs of the host. */
 int grant_errno(int status);
 

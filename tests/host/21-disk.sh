@@ -68,10 +68,12 @@ disk_end() {
 }
 
 # same_hash: the hash that the guest has printed is the file's.
-same_hash() {
-	local text=${1:-$out}
-	text=${text##*hash=}
-	equal "the disk's hash" "${text%%[[:space:]]*}" "$(hash_of "$img")"
+same_hash() { shows_hash "$(hash_of "$img")" "${1:-$out}"; }
+
+# shows_hash HASH TEXT: that is what the guest has printed.
+shows_hash() {
+	local text=${2##*hash=}
+	equal "the disk's hash" "${text%%[[:space:]]*}" "$1"
 }
 
 # ends_well GUEST: one that prints a hash, which $line has then.
@@ -141,6 +143,138 @@ test_read_only() {
 		expect 0 lombard wait "again$i"
 		expect 0 lombard wait "reader$i"
 	done
+	disk_end
+}
+
+# ---- shared: lent instead of copied ----
+
+# share_disk MIB: a cell, and a disk of random bytes.
+share_disk() {
+	disk_cell "$1"
+	dd if=/dev/urandom of="$img" bs=1M count="$1" 2>/dev/null || fail "no disk"
+	chmod 444 "$img"
+}
+
+# launch_keeper NAME MODE ARGUMENT...: a guest that keeps what it reads.
+launch_keeper() {
+	expect 0 lombard run -d -n "$1" -m 32M --disk "$img,$2" "$probe" disk-keep "${@:3}"
+	read -r domid _ console <<<"$out"
+}
+
+# figures DOMID: $owned, $lent and $borrowed, of the guest, or of the host (0), as `lombard stats` says.
+figures() {
+	local number
+	expect 0 lombard stats
+	while read -r number _ owned lent borrowed _; do
+		[ "$number" != "$1" ] || return 0
+	done <<<"$out"
+	fail "no figures of domain $1: $out"
+}
+
+# The host's page cache has nothing of the image, where that can be told.
+not_cached() {
+	local pages
+	[ "$(stat -f -c %T "$img")" != tmpfs ] && command -v fincore >/dev/null || return 0
+	read -r pages < <(fincore -n -o PAGES "$img")
+	((pages < 512)) || fail "the page cache has $pages pages of it"
+}
+
+# Many guests, one image, each block once in memory: copied, each of them has all of it.
+test_share() {
+	local i kept=$((8 * 256)) owned lent borrowed names=(0) hash
+	share_disk 8
+	hash=$(hash_of "$img")
+	sync "$img"
+	launch_keeper copies ro seconds=60 indirect=1
+	await "$console" "probe: holding"
+	shows_hash "$hash" "$(<"$console")"
+	figures "$domid"
+	((owned >= kept)) || fail "$owned frames are the guest's own, and it has copied $kept"
+	expect 0 lombard stop copies
+	for i in 1 2 3; do
+		launch_keeper "sharer$i" ro,share seconds=60 shared=1 indirect=$((i % 2))
+		names[i]=$domid
+		await "$console" "probe: holding"
+		shows_hash "$hash" "$(<"$console")"
+	done
+	for i in 1 2 3; do
+		figures "${names[i]}"
+		((borrowed >= kept)) || fail "only $borrowed pages are lent to sharer$i, of $kept"
+		((owned < kept / 4)) || fail "$owned frames are sharer$i's own"
+	done
+	say "share: $kept pages, and $owned frames that are the guest's own"
+	figures 0
+	equal "the frames that the host has lent, and has" "$lent $owned" "$kept 0"
+	not_cached
+	sound
+	for i in 1 2 3; do
+		expect 0 lombard stop "sharer$i"
+	done
+	disk_end
+}
+
+# Guests write to what they were lent; the others, the image, and who reads it again see nothing of it.
+test_share_write() {
+	local before how
+	share_disk 4
+	before=$(hash_of "$img")
+	launch_keeper other ro,share seconds=60 shared=1
+	await "$console" "probe: holding"
+	for how in "write=7" "write=1 indirect=1 order=2" "write=5 scatter=1"; do
+		# shellcheck disable=SC2086
+		run_disk 0 "$img,ro,share" disk-keep shared=1 rounds=2 $how
+		[[ $how == *scatter* ]] || same_hash
+		sound
+	done
+	# Who keeps his grants does so without having been asked to.
+	run_disk 0 "$img,ro,share" disk-read persistent=1
+	same_hash
+	equal "the image" "$(hash_of "$img")" "$before"
+	expect 0 lombard stop other
+	disk_end
+}
+
+# An odd end, and a backend that is killed: its successor shares, too.
+test_share_again() {
+	share_disk 4
+	chmod 644 "$img"
+	dd if=/dev/urandom bs=512 count=3 2>/dev/null >>"$img"
+	launch_keeper one ro,share seconds=3 shared=1 rounds=400 indirect=1
+	find_blk "$domid"
+	await "$console" "probe: kept=*"
+	kill_blk
+	serve_again one xvda
+	find_blk "$domid"
+	reads "/local/domain/0/backend/vbd/$domid/51712/feature-persistent" 0
+	run lombard wait one
+	[ "$status" = 0 ] || fail "it ended with status $status: $(<"$console")"
+	run_disk 0 "$img,ro,share" disk-read
+	same_hash
+	disk_end
+}
+
+# A file that is cut off: what was lent stays, and the rest is read, as far as it is there.
+test_share_cut() {
+	share_disk 4
+	chmod 644 "$img"
+	launch_keeper one ro,share seconds=4 shared=1
+	await "$console" "probe: holding"
+	same_hash "$(<"$console")"
+	: >"$img"
+	run lombard wait one
+	equal "status" "$status" 0
+	disk_end
+}
+
+test_share_refused() {
+	disk_cell
+	expect 2 lombard run --disk "$img,share" "$probe" spin
+	says "only a disk that is read-only (ro) can be shared" "$err"
+	expect 2 "$bin/lombard-blk" --share 1 xvda "$img"
+	says "only a disk that is --read-only can be shared" "$err"
+	expect 0 lombard run -d --json -n one -m 8M --disk "$img,share,ro,name=xvdb" "$probe" spin
+	says '"share": true' "$out"
+	expect 0 lombard stop one
 	disk_end
 }
 
@@ -438,5 +572,5 @@ test_speed() {
 	disk_end
 }
 
-host_tests io odd_size discard close read_only names killed killed_often killed_early guest_killed cell_killed store_killed \
+host_tests io odd_size discard close read_only share share_write share_again share_cut share_refused names killed killed_often killed_early guest_killed cell_killed store_killed \
 	bad lies wild privileges refused in_use no_store no_cell speed

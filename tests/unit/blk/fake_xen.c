@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xenevtchn.h>
 #include <xengnttab.h>
+
+#include "../xen/gntfill.h"
 
 struct fake fake;
 static int memory, events;
@@ -70,6 +73,48 @@ int xengnttab_unmap(xengnttab_handle *xgt, void *at, uint32_t count)
 	cr_assert_geq(fake.mapped, count);
 	fake.mapped -= count;
 	return munmap(at, count * 4096);
+}
+
+static int disk;
+
+int gntfill_only(xengnttab_handle *xgt, uint32_t domid)
+{
+	(void)xgt;
+	return domid == 1 ? 0 : -ESRCH;
+}
+
+int gntfill_file(xengnttab_handle *xgt, int fd)
+{
+	(void)xgt;
+	fake.fills = true;
+	disk = fd;
+	return 0;
+}
+
+int gntfill_pages(
+    xengnttab_handle *xgt, const struct xenwire_fill *fills, uint32_t n, int32_t *errors)
+{
+	struct stat st;
+
+	(void)xgt;
+	cr_assert(fake.fills);
+	cr_assert_eq(fstat(disk, &st), 0);
+	if (fake.stale)
+		return -ESTALE;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t page = fills[i].ref - FAKE_REF;
+
+		errors[i] = allowed(fills[i].ref, PROT_WRITE) ? 0 : -EPERM;
+		if (errors[i] == 0 && fake.unwilling[page])
+			errors[i] = -EBUSY;
+		if (errors[i] != 0)
+			continue;
+		cr_assert_leq((fills[i].page + 1) * 4096, (uint64_t)st.st_size);
+		cr_assert_eq(
+		    pread(disk, fake.pages + page * 4096, 4096, (off_t)fills[i].page * 4096), 4096);
+		fake.filled++;
+	}
+	return 0;
 }
 
 /* ---- libxenevtchn ---- */

@@ -18,7 +18,11 @@ struct fake {
 	unsigned mapped;	    /* pages, by the backend */
 	unsigned notified;
 	bool bound;
-	unsigned busy; /* so often the port that is bound is found to be so */
+	bool stale;		    /* the file has changed */
+	bool fills;		    /* the cell has the disk's file */
+	bool unwilling[FAKE_PAGES]; /* pages that can't be filled */
+	unsigned filled;	    /* pages */
+	unsigned busy;		    /* so often the port that is bound is found to be so */
 };
 
 extern struct fake fake;

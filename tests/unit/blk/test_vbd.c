@@ -49,6 +49,8 @@ static void connect_front(bool persistent)
 	cr_assert_eq(vbd_connect(&v, &front, &f), 0);
 }
 
+static bool share; /* the next disk is to be lent */
+
 static void open_all(bool read_only, bool persistent)
 {
 	struct failure f;
@@ -66,6 +68,7 @@ static void open_all(bool read_only, bool persistent)
 	cr_assert_eq(disk_open(&disk, path, read_only, &f), 0, "%s", f.text);
 	unlink(path);
 	cr_assert_eq(disk.limits.sectors, SECTORS);
+	disk.share = share;
 	cr_assert_eq(vbd_open(&v, &disk, 1, &f), 0, "%s", f.text);
 	connect_front(persistent);
 }
@@ -192,6 +195,87 @@ Test(vbd, short_file)
 	cr_assert_eq(through(&e), BLKIF_RSP_ERROR);
 	e.rw.sector_number = 4;
 	cr_assert_eq(through(&e), BLKIF_RSP_OKAY);
+}
+
+/* Six segments from a sector on, the third of which is only a part of its page. */
+static union blk_entry mixed(uint64_t sector)
+{
+	union blk_entry e = {
+	    .rw = {.operation = BLKIF_OP_READ, .nr_segments = 6, .id = 1, .sector_number = sector}};
+
+	for (unsigned i = 0; i < 6; i++)
+		e.rw.seg[i] = (struct blkif_request_segment){
+		    .gref = FAKE_REF + DATA + i, .first_sect = 0, .last_sect = i == 2 ? 3 : 7};
+	return e;
+}
+
+static void check_mixed(uint64_t sector)
+{
+	const uint8_t *at = model + sector * 512;
+
+	for (unsigned i = 0; i < 6; i++) {
+		size_t len = i == 2 ? 2048 : 4096;
+
+		cr_assert_arr_eq((uint8_t *)fake_page(DATA + i), at, len, "segment %u", i);
+		at += len;
+	}
+	memset(fake_page(DATA), 0x11, 6 * 4096);
+}
+
+/* Whole pages are lent; the others, and those that can't be, are read in between. */
+Test(vbd, shared_disk)
+{
+	union blk_entry e = mixed(0);
+
+	share = true;
+	/* Nothing stays mapped of a frontend that would like that. */
+	open_all(true, true);
+	cr_assert_eq(through(&e), BLKIF_RSP_OKAY);
+	cr_assert_eq(fake.filled, 2, "from the half page on all lie across the file's pages");
+	check_mixed(0);
+	e = mixed(4);
+	cr_assert_eq(through(&e), BLKIF_RSP_OKAY);
+	cr_assert_eq(fake.filled, 5);
+	check_mixed(4);
+	fake.unwilling[DATA] = fake.unwilling[DATA + 4] = true;
+	e = mixed(0);
+	cr_assert_eq(through(&e), BLKIF_RSP_OKAY);
+	check_mixed(0);
+	e = mixed(4);
+	cr_assert_eq(through(&e), BLKIF_RSP_OKAY);
+	check_mixed(4);
+	cr_assert_eq(fake.filled, 8);
+	fake.stale = true;
+	e = mixed(0);
+	cr_assert_eq(through(&e), BLKIF_RSP_OKAY);
+	check_mixed(0);
+	cr_assert_eq(fake.filled, 8);
+	cr_assert_eq(fake.mapped, 1);
+	vbd_disconnect(&v);
+	cr_assert_eq(fake.mapped, 0);
+}
+
+/* All of it lent: no I/O at all, and the answers in order. */
+Test(vbd, shared_disk_in_order)
+{
+	union blk_entry e;
+
+	share = true;
+	open_all(true, false);
+	fake.unwilling[DATA + 1] = true;
+	for (unsigned i = 0; i < 6; i++) {
+		e = one(BLKIF_OP_READ, i, i * 8, DATA + i);
+		put(&e);
+	}
+	settle();
+	for (unsigned i = 0; i < 6; i++) {
+		cr_assert_eq(status_of(i, BLKIF_OP_READ), BLKIF_RSP_OKAY);
+		cr_assert_arr_eq((uint8_t *)fake_page(DATA + i), model + i * 4096, 4096);
+	}
+	cr_assert_eq(fake.filled, 5);
+	fake.read_only[DATA] = true;
+	e = one(BLKIF_OP_READ, 1, 0, DATA);
+	cr_assert_eq(through(&e), BLKIF_RSP_ERROR);
 }
 
 /* Responses in the order of the requests, whatever takes how long. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: hv/xen/client_evtchn.c hv/xen/client_gnttab.c hv/xen/client_gntshr.c hv/xen/client_pages.c hv/xen/notify.c hv/xen/evtchn.c hv/xen/evtchn_host.c hv/xen/grant.c hv/xen/grant_copy.c hv/xen/grant_op.c hv/xen/grant_share.c hv/pmap/store_memfd.c hv/lib/failure.c hv/lib/sys.c $(UVM_SRCS) */
+/* links: hv/xen/client_evtchn.c hv/xen/client_gnttab.c hv/xen/client_fill.c hv/xen/client_gntshr.c hv/xen/client_pages.c hv/xen/notify.c hv/xen/evtchn.c hv/xen/evtchn_host.c hv/xen/grant.c hv/xen/grant_copy.c hv/xen/grant_op.c hv/xen/grant_share.c hv/core/file_object.c hv/pmap/store_memfd.c hv/lib/failure.c hv/lib/sys.c tests/unit/xen/guestfake.c $(UVM_SRCS) */
 /*
  * The kinds evtchn, gnttab and gntshr as their connections see them, two programs with each other:
  * requests with good and bad words, and the order in which things end.

@@ -1069,3 +1069,79 @@ Test(grant, allocation_fails_at_any_step)
 	end();
 }
 #endif
+
+/* ---- reserved ---- */
+
+static int reserved(struct domain *d, uint16_t flags, domid_t to, struct grant_pin **pin)
+{
+	uint64_t gfn = 0;
+	int status;
+
+	set_entry(d, REF, flags, to, 3);
+	status = grant_reserve(1, REF, GRANT_HOST, pin, &gfn);
+	if (status == GNTST_okay)
+		cr_assert_eq(gfn, 3);
+	return status;
+}
+
+Test(grant, reserve_needs_a_grant_to_write_that_is_not_used)
+{
+	struct grant_pin *pin, *other;
+	struct domain *d;
+	uint64_t gfn;
+
+	begin();
+	d = new_domain(1);
+	cr_assert_eq(reserved(d, GTF_permit_access | GTF_readonly, 0, &pin), GNTST_general_error);
+	cr_assert_eq(reserved(d, GTF_permit_access, 2, &pin), GNTST_general_error);
+	cr_assert_eq(reserved(d, GTF_invalid, 0, &pin), GNTST_general_error);
+	cr_assert_eq(grant_reserve(2, REF, GRANT_HOST, &pin, &gfn), GNTST_bad_domain);
+	cr_assert_eq(grant_reserve(0, REF, GRANT_HOST, &pin, &gfn), GNTST_bad_domain);
+	cr_assert_eq(grant_reserve(1, UINT32_MAX, GRANT_HOST, &pin, &gfn), GNTST_bad_gntref);
+	cr_assert_eq(uses(d, REF), 0);
+	cr_assert_eq(reserved(d, GTF_permit_access, 0, &pin), GNTST_okay);
+	cr_assert_eq(uses(d, REF), GTF_reading | GTF_writing);
+	cr_assert_eq(grant_reserve(1, REF, GRANT_HOST, &other, &gfn), GNTST_eagain);
+	grant_unreserve(pin);
+	cr_assert_eq(uses(d, REF), 0);
+	other = pinned(1, REF, false);
+	cr_assert_eq(grant_reserve(1, REF, GRANT_HOST, &pin, &gfn), GNTST_eagain);
+	cr_assert_eq(uses(d, REF), GTF_reading);
+	grant_unpin(other, false);
+	end_domain(d);
+	end();
+}
+
+static _Atomic bool has_mapped;
+
+static void *map_reserved(void *arg)
+{
+	struct grant_pin *pin = pinned(1, REF, true);
+
+	(void)arg;
+	has_mapped = true;
+	grant_unpin(pin, true);
+	return NULL;
+}
+
+/* Who wants to map it meanwhile waits, and gets it. */
+Test(grant, reserved_page_is_waited_for)
+{
+	const struct timespec pause = {.tv_nsec = 20000000};
+	struct grant_pin *pin;
+	pthread_t mapper;
+	struct domain *d;
+
+	begin();
+	d = new_domain(1);
+	cr_assert_eq(reserved(d, GTF_permit_access, 0, &pin), GNTST_okay);
+	cr_assert_eq(pthread_create(&mapper, NULL, map_reserved, NULL), 0);
+	nanosleep(&pause, NULL);
+	cr_assert(!has_mapped);
+	grant_unreserve(pin);
+	cr_assert_eq(pthread_join(mapper, NULL), 0);
+	cr_assert(has_mapped);
+	cr_assert_eq(uses(d, REF), 0);
+	end_domain(d);
+	end();
+}
