@@ -167,13 +167,13 @@ test_paused_at_work() {
 	expect 0 lombard stop owner tenant
 }
 
-# A call that would take minutes: it stops in the middle, goes on, and is no hindrance to the guest's end.
+# A call that takes long: it stops in the middle, goes on, and is no hindrance to the guest's end.
 # (Once pausing came back at once, and the call went on.)
 test_paused_in_a_long_call() {
 	local before took
-	expect 0 lombard run -d -n caller -m 64M "$probe" grant-long count=6000000
+	expect 0 lombard run -d -n caller -m 32M "$probe" grant-long count=1500000
 	read -r domid _ console <<<"$out"
-	await "$console" "probe: 6000000 in one call" 60
+	await "$console" "probe: 1500000 in one call" 60
 	took=$(now_ms)
 	expect 0 lombard pause caller
 	took=$(($(now_ms) - took))
