@@ -68,7 +68,7 @@ test_xen() {
 	expect 0 "$stage$prefix/bin/lombard" xen "$host_build/bin/host/xenprobe" version
 	says 'version: 4.17.lombard' "$out"
 	expect 0 ldd "$stage$prefix/bin/lombard-blk"
-	says "libxengnttab.so.1 => $stage$prefix/bin/../lib/lombard/xen/libxengnttab.so.1" "$out"
+	says "libxenevtchn.so.1 => $stage$prefix/bin/../lib/lombard/xen/libxenevtchn.so.1" "$out"
 }
 
 # So are those for what the command itself does with guests.
