@@ -161,6 +161,22 @@ static bool discard_hurts(const void *arg)
 	return vital(op->gfn, op->nr_pages);
 }
 
+/* Of windows only what is none: the hoard would not know that they are gone with the port. */
+static void tie_fill(void *arg)
+{
+	struct loan_tie *op = arg;
+
+	op->port = any_port();
+	op->kind = LOAN_TIE_OFFER;
+	op->what = any_loan();
+	if (one_in(6)) {
+		op->kind = (uint16_t)below(4);
+		op->what = wild() << 12;
+	} else if (one_in(12)) {
+		op->pad = (uint16_t)wild();
+	}
+}
+
 #define LOAN(op, type, w, ...)                                                                     \
 	{                                                                                          \
 		.name = "loan." #op, .nr = LOMBARD_HYPERCALL_loan_op, .cmd = LOANOP_##op,          \
@@ -176,5 +192,6 @@ const struct op ops_loan[] = {
     LOAN(query, query, 10, .fill = query_fill, .results = true),
     LOAN(next, query, 30, .fill = next_fill, .results = true, .done = next_done),
     LOAN(discard, discard, 20, .fill = discard_fill, .done = discard_done, .hurts = discard_hurts),
+    LOAN(tie, tie, 20, .fill = tie_fill),
 };
 const unsigned nr_ops_loan = ARRAY_SIZE(ops_loan);

@@ -17,6 +17,7 @@ static const struct call {
     {"loan_op query", LOMBARD_HYPERCALL_loan_op, LOANOP_query},
     {"loan_op next", LOMBARD_HYPERCALL_loan_op, LOANOP_next},
     {"loan_op discard", LOMBARD_HYPERCALL_loan_op, LOANOP_discard},
+    {"loan_op tie", LOMBARD_HYPERCALL_loan_op, LOANOP_tie},
     {"chan_op create", LOMBARD_HYPERCALL_chan_op, CHANOP_create},
     {"chan_op connect", LOMBARD_HYPERCALL_chan_op, CHANOP_connect},
     {"chan_op accept", LOMBARD_HYPERCALL_chan_op, CHANOP_accept},

@@ -51,6 +51,11 @@ struct endpoint *channel_find_name(const char name[CHAN_NAME_LEN])
 	return RB_FIND(endpointtree, &names, &key);
 }
 
+int channel_place(struct guest *g, uint64_t *gfn, uint64_t pages)
+{
+	return *gfn == CHAN_ANYWHERE ? guest_find_place(g, pages, CHAN_HUGE_PAGES, gfn) : 0;
+}
+
 bool channel_name_p(const char name[CHAN_NAME_LEN])
 {
 	for (unsigned i = 0; i < CHAN_NAME_LEN; i++) {
@@ -152,11 +157,15 @@ static bool name_taken(const char name[CHAN_NAME_LEN])
 	return name[0] != '\0' && channel_find_name(name) != NULL;
 }
 
-static int check_create(const struct guest *g, const struct chan_create *op)
+static int check_create(struct guest *g, const struct chan_create *op)
 {
+	if ((op->flags & CHAN_OWN_PORT) &&
+	    (g->g_program || !evtchn_waiting_p(&g->g_events, op->port)))
+		return -EINVAL;
 	if (!channel_name_p(op->name) || op->gfn % CHAN_HUGE_PAGES != 0 || op->arena_pages == 0 ||
 	    op->arena_pages > CHAN_MAX_ARENA_PAGES || op->max_peers == 0 ||
-	    op->max_peers > CHAN_MAX_PEERS || (op->flags & ~CHAN_WANT_HUGE) != 0 ||
+	    op->max_peers > CHAN_MAX_PEERS ||
+	    (op->flags & ~(CHAN_WANT_HUGE | CHAN_OWN_PORT)) != 0 ||
 	    !guest_windows_p(g, op->gfn, CHAN_AREA_PAGES((uint64_t)op->arena_pages)))
 		return -EINVAL;
 	return 0;
@@ -192,6 +201,8 @@ static struct endpoint *endpoint_alloc(struct guest *g, const struct chan_create
 	ep->ep_gfn = op->gfn;
 	ep->ep_arena_pages = op->arena_pages;
 	ep->ep_max_peers = op->name[0] != '\0' ? op->max_peers : 1;
+	ep->ep_own_port = (op->flags & CHAN_OWN_PORT) != 0;
+	ep->ep_port = ep->ep_own_port ? op->port : 0;
 	return ep;
 }
 
@@ -218,6 +229,8 @@ static int publish(struct guest *g, struct endpoint *ep)
 /* A host program gets the descriptor with the result. */
 static int make_event(struct guest *g, struct endpoint *ep)
 {
+	if (ep->ep_own_port)
+		return 0;
 	if (!g->g_program)
 		return evtchn_core_alloc(&g->g_events, &ep->ep_port);
 	ep->ep_event = SYS(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -230,6 +243,8 @@ static int make_event(struct guest *g, struct endpoint *ep)
 static void end_event(struct guest *g, struct endpoint *ep)
 {
 	g->g_result_fd = -1;
+	if (ep->ep_own_port)
+		return;
 	if (!g->g_program)
 		evtchn_core_close(&g->g_events, ep->ep_port);
 	else
@@ -239,9 +254,11 @@ static void end_event(struct guest *g, struct endpoint *ep)
 int64_t channel_create(struct guest *g, struct chan_create *op)
 {
 	bool huge = (op->flags & CHAN_WANT_HUGE) && op->arena_pages % CHAN_HUGE_PAGES == 0;
-	int error = check_create(g, op), undone;
+	int error = channel_place(g, &op->gfn, CHAN_AREA_PAGES((uint64_t)op->arena_pages)), undone;
 	struct endpoint *ep;
 
+	if (error == 0)
+		error = check_create(g, op);
 	if (error == 0)
 		error = check_room(g, op);
 	if (error != 0)
@@ -345,6 +362,29 @@ int64_t channel_close(struct guest *g, const struct chan_id *op)
 	end_event(g, ep);
 	close_end(ep);
 	return error;
+}
+
+/* The endpoint that is told of events by this port of the guest's, or NULL. */
+static struct endpoint *find_port(struct guest *g, uint32_t port)
+{
+	struct endpoint *ep;
+
+	channels_lock();
+	LIST_FOREACH (ep, &g->g_channels.co_endpoints, ep_owned)
+		if (ep->ep_own_port && ep->ep_port == port)
+			break;
+	channels_unlock();
+	return ep;
+}
+
+int channel_port_closes(struct guest *g, uint32_t port)
+{
+	struct endpoint *ep;
+	int64_t error = 0;
+
+	while (error == 0 && (ep = find_port(g, port)) != NULL)
+		error = channel_close(g, &(const struct chan_id){.id = ep->ep_id});
+	return (int)error;
 }
 
 void channel_guest_gone(struct guest *g)

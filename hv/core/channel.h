@@ -34,6 +34,12 @@ struct channel_owner {
 int64_t channel_op(struct guest *g, uint32_t cmd, void *arg, uint32_t len, bool *results);
 
 /*
+ * channel_port_closes: the guest is about to close this port: so are the endpoints that were to be told
+ * of events by it.  => its thread, inside the world; 0 or -ENOTRECOVERABLE, as channel_op
+ */
+int channel_port_closes(struct guest *g, uint32_t port);
+
+/*
  * A guest's end, from its own thread, its process being gone.
  * channel_guest_gone: its endpoints close: peers are told, names are free.  => before its event
  *	channels and its map go

@@ -98,6 +98,9 @@ int64_t channel_connect(struct guest *g, struct chan_connect *op)
 		return -EBADF;
 	if (ep->ep_name[0] != '\0' || !channel_name_p(op->name) || op->name[0] == '\0')
 		return -EINVAL;
+	error = channel_place(g, &op->gfn, op->room);
+	if (error != 0)
+		return error;
 	l = &ep->ep_links[0];
 	channels_lock();
 	error = begin_connect(g, ep, op);
@@ -166,6 +169,9 @@ int64_t channel_accept(struct guest *g, struct chan_connect *op)
 
 	if (ep == NULL)
 		return -EBADF;
+	error = channel_place(g, &op->gfn, op->room);
+	if (error != 0)
+		return error;
 	channels_lock();
 	error = begin_accept(g, ep, op, &l);
 	channels_unlock();

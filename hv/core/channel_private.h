@@ -65,6 +65,7 @@ struct endpoint {
 	bool ep_closed;
 	int ep_event;				/* s: host programs\' eventfd, until it closes */
 	uint32_t ep_port;			/* s; 0 for host programs */
+	bool ep_own_port;			/* s: it is the guest's: CHAN_OWN_PORT */
 	uint64_t ep_gfn;			/* s: where its owner has it */
 	uint32_t ep_arena_pages;		/* s */
 	uint32_t ep_frame_pages;		/* s */
@@ -106,6 +107,9 @@ static inline unsigned link_number(const struct endpoint *ep, const struct link 
 {
 	return (unsigned)(l - ep->ep_links);
 }
+
+/* channel_place: find a place for CHAN_ANYWHERE; others stay as they are.  0, -ENOSPC or -EINVAL */
+int channel_place(struct guest *g, uint64_t *gfn, uint64_t pages);
 
 /* channel_name_p: does it end within its field, and can be printed? */
 bool channel_name_p(const char name[CHAN_NAME_LEN]);

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "core/channel.h"
+#include "core/tie.h"
 #include "lib/failure.h"
 #include "lombard/loan.h"
 #include "pmap/pmap_remote.h"
@@ -137,6 +138,7 @@ struct guest {
 	struct grant_domain g_grants;	 /* likewise */
 	struct xs_guest *g_store;	 /* as what it was entered in the xenstore, or NULL */
 	struct channel_owner g_channels; /* see channel.h */
+	struct tie_owner g_ties;	 /* see tie.h */
 	_Atomic uint64_t g_hypercalls;
 	_Atomic uint64_t g_unknown;		      /* hypercalls that are not there */
 	_Atomic uint64_t g_unknown_nr, g_unknown_cmd; /* the last of them */
@@ -211,6 +213,14 @@ static inline bool guest_run_p(uint64_t first, uint64_t pages, uint64_t gfn, uin
 static inline bool guest_windows_p(const struct guest *g, uint64_t gfn, uint64_t n)
 {
 	return guest_run_p(guest_window_gfn(g), g->g_window_pages, gfn, n);
+}
+
+/* guest_find_place: as uvm_map_find_room, in the window area. */
+static inline int guest_find_place(struct guest *g, uint64_t n, uint64_t align, uint64_t *gfn)
+{
+	uint64_t first = guest_window_gfn(g);
+
+	return uvm_map_find_room(g->g_map, first, first + g->g_window_pages, n, align, gfn);
 }
 
 /* guest_ram_run_p: does a range lie in one piece of its RAM?  guest_ram_p: does a page? */

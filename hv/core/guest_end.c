@@ -246,6 +246,7 @@ static void settle(struct guest *g)
 static void clean_up(struct guest *g)
 {
 	channel_guest_gone(g);
+	tie_guest_gone(g);
 	guest_control_close(g);
 	grant_domain_gone(&g->g_grants);
 	if (g->g_has_events) {

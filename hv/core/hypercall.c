@@ -56,7 +56,13 @@ static int64_t op_lend(struct guest *g, void *arg)
 static int64_t op_borrow(struct guest *g, void *arg)
 {
 	struct loan_borrow *op = arg;
+	int error;
 
+	if (op->gfn == LOAN_ANYWHERE) {
+		error = guest_find_place(g, op->nr_pages, 1, &op->gfn);
+		if (error != 0)
+			return error;
+	}
 	if (op->nr_pages > LOAN_MAX_PAGES || !guest_windows_p(g, op->gfn, op->nr_pages))
 		return -EINVAL;
 	return uvm_ledger_borrow(g->g_map, op->id, op->first, op->nr_pages, op->gfn);
@@ -65,8 +71,11 @@ static int64_t op_borrow(struct guest *g, void *arg)
 static int64_t op_return(struct guest *g, void *arg)
 {
 	struct loan_return *op = arg;
+	int error = uvm_ledger_return(g->g_map, op->gfn);
 
-	return uvm_ledger_return(g->g_map, op->gfn);
+	if (error == 0)
+		tie_forget(g, LOAN_TIE_WINDOW, op->gfn);
+	return error;
 }
 
 static int64_t op_recall(struct guest *g, void *arg)
@@ -75,7 +84,10 @@ static int64_t op_recall(struct guest *g, void *arg)
 	uint64_t windows;
 	int error = uvm_ledger_recall(g->g_domid, op->id, &windows);
 
-	return error != 0 ? error : (int64_t)windows;
+	if (error != 0)
+		return error;
+	tie_forget(g, LOAN_TIE_OFFER, op->id);
+	return (int64_t)windows;
 }
 
 static void fill_query(struct loan_query *op, const struct uvm_offer_info *oi)
@@ -121,6 +133,11 @@ static int64_t op_discard(struct guest *g, void *arg)
 	return uvm_map_discard(g->g_map, op->gfn, op->nr_pages);
 }
 
+static int64_t op_tie(struct guest *g, void *arg)
+{
+	return tie_op(g, arg);
+}
+
 static const struct {
 	uint32_t len;
 	loan_op *call;
@@ -134,6 +151,7 @@ static const struct {
     [LOANOP_query] = {sizeof(struct loan_query), op_query, true},
     [LOANOP_next] = {sizeof(struct loan_query), op_next, true},
     [LOANOP_discard] = {sizeof(struct loan_discard), op_discard, false},
+    [LOANOP_tie] = {sizeof(struct loan_tie), op_tie, false},
 };
 
 /* An answer: the value, and whether the structure goes back to the guest. */
@@ -143,18 +161,27 @@ struct answer {
 	bool console; /* see struct wire_result */
 };
 
+/* Only who does not say where to borrow is told: the others' structures may lie where they can't write. */
+static bool loan_results_p(uint32_t cmd, const void *arg)
+{
+	return loan_ops[cmd].results ||
+	       (cmd == LOANOP_borrow && ((const struct loan_borrow *)arg)->gfn == LOAN_ANYWHERE);
+}
+
 static struct answer call_loan(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
 {
 	struct answer a = {.value = -ENOSYS};
+	bool results;
 
 	if (cmd >= sizeof(loan_ops) / sizeof(loan_ops[0]))
 		return a;
 	if (len != loan_ops[cmd].len)
 		return (struct answer){.value = -EINVAL};
+	results = loan_results_p(cmd, arg);
 	uvm_world_enter();
 	a.value = loan_ops[cmd].call(g, arg);
 	uvm_world_leave();
-	a.copy_back = loan_ops[cmd].results && a.value >= 0;
+	a.copy_back = results && a.value >= 0;
 	return a;
 }
 
@@ -188,10 +215,27 @@ static bool by_console(struct guest *g, const struct evtchn_send *op)
 	       evtchn_stand_in(&g->g_events, op->port, false) == 0;
 }
 
+/* What a program of the guest has tied to a port ends before the port does. */
+static int port_closes(struct guest *g, const struct evtchn_close *op)
+{
+	int error;
+
+	uvm_world_enter();
+	error = channel_port_closes(g, op->port);
+	if (error == 0)
+		error = tie_port_closes(g, op->port);
+	uvm_world_leave();
+	return error;
+}
+
 static struct answer call_evtchn(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
 {
-	int error = evtchn_op(&g->g_events, cmd, arg, len);
+	int error = 0;
 
+	if (cmd == EVTCHNOP_close && len == sizeof(struct evtchn_close))
+		error = port_closes(g, arg);
+	if (error == 0)
+		error = evtchn_op(&g->g_events, cmd, arg, len);
 	return (struct answer){.value = error,
 	    .copy_back = error == 0 && evtchn_results_p(cmd),
 	    .console = error == 0 && cmd == EVTCHNOP_send && by_console(g, arg)};

@@ -193,6 +193,18 @@ int uvm_ledger_return(struct uvm_map *map, uint64_t gfn)
 	return 0;
 }
 
+bool uvm_ledger_window_p(struct uvm_map *map, uint64_t gfn)
+{
+	struct uvm_entry *e;
+	bool found;
+
+	uvm_lock(&map->vm_lock);
+	e = uvm_map_entry_of(map, gfn);
+	found = e != NULL && e->me_start == gfn && (e->me_flags & UVM_ENTRY_BORROWED) != 0;
+	uvm_unlock(&map->vm_lock);
+	return found;
+}
+
 /* The first borrowed entry of a map, made busy, or NULL. */
 static struct uvm_entry *claim_any(struct uvm_map *map)
 {

@@ -73,6 +73,9 @@ int uvm_ledger_borrow(struct uvm_map *map, uint64_t id, uint64_t first, uint64_t
  */
 int uvm_ledger_return(struct uvm_map *map, uint64_t gfn);
 
+/* uvm_ledger_window_p: does a window begin at gfn? */
+bool uvm_ledger_window_p(struct uvm_map *map, uint64_t gfn);
+
 /* uvm_ledger_recall: by the lender's domid.  -ENOENT; -EPERM: somebody else's; *windows still out.
  */
 int uvm_ledger_recall(uint32_t lender, uint64_t id, uint64_t *windows);

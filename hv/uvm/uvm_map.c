@@ -379,6 +379,38 @@ uint64_t uvm_map_next_start(struct uvm_map *map, uint64_t gfn)
 	return start;
 }
 
+/* The last place in the hole [from, end). */
+static bool room_in(uint64_t from, uint64_t end, uint64_t n, uint64_t align, uint64_t *gfn)
+{
+	if (from >= end || n > end - from)
+		return false;
+	*gfn = (end - n) / align * align;
+	return *gfn >= from;
+}
+
+int uvm_map_find_room(
+    struct uvm_map *map, uint64_t from, uint64_t end, uint64_t n, uint64_t align, uint64_t *gfn)
+{
+	struct uvm_entry *e;
+	bool found;
+
+	if (n == 0)
+		return -EINVAL;
+	uvm_lock(&map->vm_lock);
+	e = RB_MAX(uvm_entrytree, &map->vm_entries);
+	for (;;) {
+		while (e != NULL && e->me_start >= end)
+			e = RB_PREV(uvm_entrytree, &map->vm_entries, e);
+		found = room_in(
+		    e != NULL && e->me_end > from ? e->me_end : from, end, n, align, gfn);
+		if (found || e == NULL || e->me_start <= from)
+			break;
+		end = e->me_start;
+	}
+	uvm_unlock(&map->vm_lock);
+	return found ? 0 : -ENOSPC;
+}
+
 /* => map locked, RAM.  Is, or was, any of it in use? */
 static bool touched(struct uvm_map *map, struct uvm_entry *e)
 {

@@ -180,6 +180,13 @@ void uvm_map_remove(struct uvm_map *map, struct uvm_entry *e);
 uint64_t uvm_map_next_start(struct uvm_map *map, uint64_t gfn);
 
 /*
+ * uvm_map_find_room: the highest place in [from, end) where n pages can be entered, at a multiple of
+ * align.  0 or -ENOSPC.  => its guest's thread: nobody else enters things there
+ */
+int uvm_map_find_room(
+    struct uvm_map *map, uint64_t from, uint64_t end, uint64_t n, uint64_t align, uint64_t *gfn);
+
+/*
  * uvm_map_lookup: find the entry of a gfn; map and amap locked on success.
  * => -EFAULT: nothing there, or an entry that is being set up or torn down; nothing is locked
  */

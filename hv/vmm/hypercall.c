@@ -46,6 +46,7 @@ static const uint16_t loan_sizes[] = {
     [LOANOP_query] = sizeof(struct loan_query),
     [LOANOP_next] = sizeof(struct loan_query),
     [LOANOP_discard] = sizeof(struct loan_discard),
+    [LOANOP_tie] = sizeof(struct loan_tie),
 };
 
 static const uint16_t chan_sizes[] = {

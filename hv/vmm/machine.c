@@ -220,6 +220,8 @@ static int create_vcpu(struct vmm *vm, unsigned id, struct failure *f)
 		return failure_set(f, -ENOTSUP, "KVM can't tell the TSC's frequency");
 	v->tsc_khz = (uint32_t)khz;
 	v->run->kvm_valid_regs = SYNC_REGS;
+	if (vm->cfg.lapic)
+		state_set_write_back(v);
 	return cpuid_set(v, f);
 }
 

@@ -11,6 +11,9 @@
 
 #define MSR_TSC 0x10
 #define MSR_TSC_AUX 0xc0000103
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MTRR_WRITE_BACK 6u
+#define MTRR_ENABLED (1u << 11)
 
 /* In XSAVE's header, behind the FXSAVE area: which components are there (x87 and SSE). */
 #define XSTATE_BV (512 / 4)
@@ -40,7 +43,7 @@ static const struct msr msrs[] = {
     {0xc0000102, AT(kernel_gs_base)},
     {MSR_TSC_AUX, AT(tsc_aux)},
     {0x277, AT(pat)},
-    {0x2ff, AT(mtrr_def_type)},
+    {MSR_MTRR_DEF_TYPE, AT(mtrr_def_type)},
     {0x250, AT(mtrr_fixed[0])},
     {0x258, AT(mtrr_fixed[1])},
     {0x259, AT(mtrr_fixed[2])},
@@ -106,6 +109,12 @@ static int set_msrs(const struct vcpu *v, const struct wire_vcpu *s)
 			ret = set_msr(v, msrs[i].index, value);
 	}
 	return ret;
+}
+
+/* No default would make Linux map uncached what is not in its memory map: slower, but not wrong. */
+void state_set_write_back(const struct vcpu *v)
+{
+	(void)set_msr(v, MSR_MTRR_DEF_TYPE, MTRR_ENABLED | MTRR_WRITE_BACK);
 }
 
 /* KVM's order is not the processor's. */

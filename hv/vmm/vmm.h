@@ -280,6 +280,9 @@ int64_t vcpu_op(struct vcpu *v, const struct hypercall *h);
 int state_get(const struct vcpu *v, struct wire_vcpu *s);
 int state_set(struct vcpu *v, const struct wire_vcpu *s);
 
+/* state_set_write_back: what no MTRR speaks of can be cached, as with Xen.  => before the vCPU runs */
+void state_set_write_back(const struct vcpu *v);
+
 /* lapic_get, lapic_set: state_lapic.c's part of it.  => it has a LAPIC.  moved: rip has been changed */
 int lapic_get(const struct vcpu *v, struct wire_vcpu *s);
 int lapic_set(const struct vcpu *v, const struct wire_vcpu *s, bool moved);

@@ -545,6 +545,18 @@ void evtchn_core_close(struct evtchn_domain *ed, uint32_t port)
 	pthread_mutex_unlock(&evtchn_mutex);
 }
 
+bool evtchn_waiting_p(struct evtchn_domain *ed, uint32_t port)
+{
+	struct evtchn_port *p;
+	bool waiting;
+
+	pthread_mutex_lock(&evtchn_mutex);
+	p = evtchn_port_of(ed, port);
+	waiting = p != NULL && p->state == PORT_UNBOUND;
+	pthread_mutex_unlock(&evtchn_mutex);
+	return waiting;
+}
+
 int evtchn_stand_in(struct evtchn_domain *ed, uint32_t port, bool raise)
 {
 	struct evtchn_port *p;

@@ -125,12 +125,15 @@ void evtchn_host_put(uint32_t port);
  * EVTCHNOP_status it is Xen's end (DOMID_XEN).
  *
  * evtchn_core_alloc: a new one.  0, -ENOSPC or -ENOMEM
- * evtchn_core_raise: make it pending.  evtchn_core_close: it is free for other uses.  Both do nothing
+ * evtchn_core_raise: make it, or one that waits, pending.  evtchn_core_close: it is free for other uses.  Both do nothing
  * when the domain has been removed.
  */
 int evtchn_core_alloc(struct evtchn_domain *ed, uint32_t *port);
 void evtchn_core_raise(struct evtchn_domain *ed, uint32_t port);
 void evtchn_core_close(struct evtchn_domain *ed, uint32_t port);
+
+/* evtchn_waiting_p: is it a port of the guest's that nobody has bound to?  The core may raise it. */
+bool evtchn_waiting_p(struct evtchn_domain *ed, uint32_t port);
 
 /*
  * evtchn_stand_in: a port of the guest that waits for a program of the host to bind to it: until one

@@ -31,6 +31,8 @@
 #define CHAN_HUGE_PAGES 512U		/* pages of a 2 MiB frame */
 #define CHAN_MAX_ARENA_PAGES (1U << 18) /* 1 GiB */
 
+#define CHAN_ANYWHERE UINT64_MAX /* as a gfn */
+
 /* chan_desc.kind */
 #define CHAN_COPY 1U   /* the receiver copies the bytes out and releases at once */
 #define CHAN_SEALED 2U /* sealed: see struct chan_sealed */
@@ -110,7 +112,8 @@ struct chan_status {
 /*
  * chan_op(cmd, arg): rax = LOMBARD_HYPERCALL_chan_op, rdi = CHANOP_*, rsi = guest-virtual address
  * of the command's structure, as with loan_op (lombard/loan.h).  gfns lie in the caller's window
- * area, and are multiples of CHAN_HUGE_PAGES.  An endpoint's event is raised when a peer connects,
+ * area, and are multiples of CHAN_HUGE_PAGES; or CHAN_ANYWHERE: the hypervisor takes the highest
+ * place that is free and large enough, and tells which (-ENOSPC).  An endpoint's event is raised when a peer connects,
  * when one drops it, closes or dies, and by CHANOP_notify.  -EBADF: id is no open endpoint of the
  * caller's.
  */
@@ -122,13 +125,18 @@ struct chan_status {
  */
 #define CHANOP_create 0
 #define CHAN_WANT_HUGE 1U /* flags: 2 MiB frames if the host has them free, else 4 KiB */
+/*
+ * port is [in]: an event channel of the guest's that nobody has bound to.  It is raised for this
+ * endpoint, stays the guest's, and when the guest closes it the endpoint is closed.
+ */
+#define CHAN_OWN_PORT 2U
 struct chan_create {
 	char name
 	    [CHAN_NAME_LEN];  /* [in] what others connect to, or "" for an endpoint that connects */
-	uint64_t gfn;	      /* [in] */
+	uint64_t gfn;	      /* [in], or CHAN_ANYWHERE and [out] */
 	uint32_t arena_pages; /* [in] 1 .. CHAN_MAX_ARENA_PAGES; a multiple of 512 to be huge */
 	uint16_t max_peers;   /* [in] 1 .. CHAN_MAX_PEERS */
-	uint16_t flags;	      /* [in] CHAN_WANT_* */
+	uint16_t flags;	      /* [in] CHAN_WANT_HUGE, CHAN_OWN_PORT */
 	uint64_t id;	      /* [out] the endpoint's number: unique in the cell, never reused */
 	uint32_t port;	      /* [out] its event channel; 0 for host programs, who get an eventfd */
 	uint32_t frame_pages; /* [out] 1 or CHAN_HUGE_PAGES */
@@ -147,7 +155,7 @@ struct chan_create {
 struct chan_connect {
 	uint64_t id;		  /* [in] the caller's endpoint */
 	char name[CHAN_NAME_LEN]; /* [in] connect only */
-	uint64_t gfn;		  /* [in] */
+	uint64_t gfn;		  /* [in], or CHAN_ANYWHERE and [out] */
 	uint32_t room;		  /* [in] pages that may be mapped from gfn on */
 	uint32_t arena_pages;	  /* [out] */
 	uint32_t frame_pages;	  /* [out] */

@@ -43,6 +43,12 @@
 #define LOAN_TO_ANON 2U /* copy-on-write: a write gives the borrower a private copy */
 
 /*
+ * As the place of a window: the hypervisor takes the highest one that is free and large enough, and
+ * tells which.  For programs of a guest that know nothing of each other's windows.
+ */
+#define LOAN_ANYWHERE UINT64_MAX
+
+/*
  * RAM of more than LOMBARD_LOW_PAGES pages is in two pieces: these from gfn 0 on, the rest from
  * LOMBARD_HIGH_GFN on.  The memory map of the start information says so, too.
  */
@@ -85,7 +91,8 @@ struct loan_lend {
 #define LOANOP_borrow 2
 struct loan_borrow {
 	uint64_t id;	   /* [in] */
-	uint64_t gfn;	   /* [in] first page of the new window, inside the window area */
+	uint64_t gfn;	   /* [in] first page of the new window, inside the window area;
+			      [in, out] if LOAN_ANYWHERE */
 	uint32_t first;	   /* [in] first page within the loan */
 	uint32_t nr_pages; /* [in] pages to map */
 };
@@ -135,6 +142,21 @@ struct loan_discard {
 	uint64_t gfn;	   /* [in] first page, of the caller's RAM */
 	uint32_t nr_pages; /* [in] */
 	uint32_t pad;	   /* [in] 0 */
+};
+
+/*
+ * LOANOP_tie: when the caller's event channel `port` is closed, the offer is recalled, or the window
+ * returned.  For programs of a guest that may be killed: their system closes their ports.
+ */
+#define LOANOP_tie 8
+#define LOAN_TIE_OFFER 1U  /* what: the offer's number */
+#define LOAN_TIE_WINDOW 2U /* what: the window's first gfn */
+#define LOAN_MAX_TIES 65536U
+struct loan_tie {
+	uint64_t what; /* [in] */
+	uint32_t port; /* [in] of the caller's, and nobody has bound to it */
+	uint16_t kind; /* [in] LOAN_TIE_* */
+	uint16_t pad;  /* [in] 0 */
 };
 
 /* guest_op(cmd, value): what Xen has no number for.  rdi = GUESTOP_*, rsi = the value itself. */

@@ -17,6 +17,7 @@
 #include "pmap/pmap_soft.h"
 #include "uvm/uvm_alloc.h"
 #include "uvm/uvm_audit.h"
+#include "xen/public.h"
 
 #define PAGES 8u
 #define ROOM 2048u
@@ -390,6 +391,129 @@ Test(channel, area_of_names_the_owner)
 	cr_assert_eq(put(p.a, HERE + PAGES + CHAN_CONTROL_PAGES, 1), -EACCES);
 	end_guest(p.a);
 	end_guest(p.b);
+	end();
+}
+
+/* ---- programs of one guest ---- */
+
+static uint32_t unbound_port(struct guest *g)
+{
+	struct evtchn_alloc_unbound op = {.dom = DOMID_SELF, .remote_dom = DOMID_SELF};
+
+	cr_assert_eq(evtchn_op(&g->g_events, EVTCHNOP_alloc_unbound, &op, sizeof(op)), 0);
+	return op.port;
+}
+
+static bool raised(struct guest *g)
+{
+	uint64_t count;
+
+	return read(g->g_event, &count, sizeof(count)) == (ssize_t)sizeof(count);
+}
+
+static int64_t create_by_port(
+    struct guest *g, const char *name, uint32_t port, struct chan_create *op)
+{
+	*op = (struct chan_create){.gfn = CHAN_ANYWHERE,
+	    .arena_pages = PAGES,
+	    .max_peers = 1,
+	    .flags = CHAN_OWN_PORT,
+	    .port = port};
+	snprintf(op->name, sizeof(op->name), "%s", name);
+	return CALL(g, CHANOP_create, op);
+}
+
+/* Each of them is somewhere else, all in the window area, and the highest places go first. */
+Test(channel, anywhere_is_where_nothing_else_is)
+{
+	struct chan_create op = {.arena_pages = PAGES, .max_peers = 1};
+	struct chan_connect peer = {.gfn = CHAN_ANYWHERE, .room = CHAN_AREA_PAGES(PAGES)};
+	struct guest *g, *h;
+	uint64_t id;
+
+	begin();
+	g = new_guest(1);
+	h = new_guest(2);
+	cr_assert_eq(create(h, "x", HERE, &id), 0);
+	for (unsigned i = 1; i <= ROOM / CHAN_HUGE_PAGES - 1; i++) {
+		op.gfn = CHAN_ANYWHERE;
+		cr_assert_eq(CALL(g, CHANOP_create, &op), 0);
+		cr_assert_eq(op.gfn, HERE + ROOM - i * CHAN_HUGE_PAGES);
+	}
+	peer.id = op.id;
+	snprintf(peer.name, sizeof(peer.name), "x");
+	cr_assert_eq(CALL(g, CHANOP_connect, &peer), 0);
+	cr_assert_eq(peer.gfn, HERE);
+	op.gfn = CHAN_ANYWHERE;
+	cr_assert_eq(CALL(g, CHANOP_create, &op), -ENOSPC);
+	peer = (struct chan_connect){.id = id, .gfn = CHAN_ANYWHERE, .room = ROOM};
+	cr_assert_eq(CALL(h, CHANOP_accept, &peer), -ENOSPC);
+	peer.room = CHAN_AREA_PAGES(PAGES);
+	peer.gfn = CHAN_ANYWHERE;
+	cr_assert_eq(CALL(h, CHANOP_accept, &peer), 0);
+	cr_assert_eq(peer.gfn, HERE + ROOM - CHAN_HUGE_PAGES);
+	sound();
+	end_guest(g);
+	end_guest(h);
+	end();
+}
+
+Test(channel, own_port_is_raised_and_closes_the_endpoint)
+{
+	struct chan_create op;
+	struct guest *g, *h;
+	uint32_t port, other;
+	uint64_t id;
+
+	begin();
+	g = new_guest(1);
+	h = new_guest(2);
+	port = unbound_port(g);
+	other = unbound_port(g);
+	cr_assert_eq(create_by_port(g, "x", port + 2, &op), -EINVAL);
+	cr_assert_eq(create_by_port(g, "y", other, &op), 0);
+	cr_assert_eq(create_by_port(g, "x", port, &op), 0);
+	cr_assert_eq(op.port, port);
+	cr_assert_eq(create(h, "", HERE, &id), 0);
+	(void)raised(g);
+	cr_assert_eq(connect_to(h, id, "x", THERE), 0);
+	cr_assert(raised(g));
+
+	uvm_world_enter();
+	cr_assert_eq(channel_port_closes(g, port), 0);
+	uvm_world_leave();
+	cr_assert_eq(close_it(g, op.id), -EBADF);
+	cr_assert(raised(h));
+	cr_assert_eq(endpoints(), 3); /* h still sees it */
+	/* The port stays the guest's, the name is free, and the other's endpoint is as it was. */
+	cr_assert(evtchn_waiting_p(&g->g_events, port));
+	cr_assert_eq(create_by_port(g, "x", port, &op), 0);
+	cr_assert_eq(create_by_port(g, "y", port, &op), -EEXIST);
+	cr_assert_eq(close_it(g, op.id), -EBADF); /* of the call that failed there is none */
+	sound();
+	end_guest(g);
+	end_guest(h);
+	end();
+}
+
+/* Neither has a program of the host ports, nor can what is bound be raised for a channel. */
+Test(channel, own_port_has_to_be_one_that_waits)
+{
+	struct evtchn_bind_virq virq = {.virq = VIRQ_ARCH_0};
+	struct chan_create op;
+	struct guest *g;
+	uint32_t port;
+
+	begin();
+	g = new_guest(1);
+	cr_assert_eq(evtchn_op(&g->g_events, EVTCHNOP_bind_virq, &virq, sizeof(virq)), 0);
+	cr_assert_eq(create_by_port(g, "x", virq.port, &op), -EINVAL);
+	cr_assert_eq(create_by_port(g, "x", 0, &op), -EINVAL);
+	port = unbound_port(g);
+	g->g_program = true;
+	cr_assert_eq(create_by_port(g, "x", port, &op), -EINVAL);
+	g->g_program = false;
+	end_guest(g);
 	end();
 }
 

@@ -129,6 +129,42 @@ LvTest(uvm_map, entries_are_walked_in_order)
 		uvm_map_remove(a->map, made[i]);
 }
 
+LvTest(uvm_map, find_room_takes_the_highest_hole_that_is_large_enough)
+{
+	struct guest *a = guest_with_room();
+	struct uvm_entry *e[2];
+	uint64_t gfn = 0;
+	static const struct {
+		uint64_t from, end, n, align, gfn; /* gfn 0: none */
+	} rows[] = {
+	    {8, 24, 1, 1, 23},
+	    {8, 24, 3, 1, 21},
+	    {8, 24, 4, 1, 14}, /* [18, 21) is too small, and [21, 24) as well */
+	    {8, 24, 4, 4, 12}, /* 16 is within the first entry */
+	    {8, 24, 7, 1, 11},
+	    {8, 24, 10, 1, 8},
+	    {8, 24, 11, 1, 0},
+	    {9, 24, 10, 1, 0},
+	    {9, 20, 1, 1, 17},
+	    {8, 24, 3, 16, 0}, /* 16 is too late, 0 too early */
+	    {19, 20, 1, 1, 0},
+	    {8, 24, UINT64_MAX, 1, 0},
+	};
+
+	LV_OK(uvm_map_enter_new(a->map, 18, 2, UVM_ENTRY_WINDOW, UVM_ENTRY_BORROWED, &e[0]));
+	LV_OK(uvm_map_enter_new(a->map, 20, 1, UVM_ENTRY_WINDOW, UVM_ENTRY_BORROWED, &e[1]));
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int error = uvm_map_find_room(
+		    a->map, rows[i].from, rows[i].end, rows[i].n, rows[i].align, &gfn);
+
+		cr_assert_eq(error, rows[i].gfn != 0 ? 0 : -ENOSPC, "row %u: %d", i, error);
+		cr_assert(error != 0 || gfn == rows[i].gfn, "row %u: %lu", i, (unsigned long)gfn);
+	}
+	LV_FAILS(uvm_map_find_room(a->map, 8, 24, 0, 1, &gfn), EINVAL);
+	for (unsigned i = 0; i < 2; i++)
+		uvm_map_remove(a->map, e[i]);
+}
+
 LvTest(uvm_map, ranges_give_homes_and_bounds)
 {
 	const struct uvm_maprange ranges[2] = {{0x100, 8, 4}, {0x10, 4, 0}};
