@@ -22,6 +22,6 @@ install: all
 	$(Q)ln -sf liblombard-chan.so.$(VERSION) $(TREE)/lib/$(LIBCHAN_SONAME)
 	$(Q)ln -sf $(LIBCHAN_SONAME) $(TREE)/lib/liblombard-chan.so
 	$(Q)$(call libchan_pc,$(PREFIX),$(PREFIX)/lib,-I$(PREFIX)/include) >$(TREE)/lib/pkgconfig/lombard-chan.pc
-	$(Q)$(INSTALL) -m 644 hv/chan/lombard-chan.h $(TREE)/include
+	$(Q)$(INSTALL) -m 644 $(LIBCHAN_HDRS) $(TREE)/include
 	$(Q)$(INSTALL) -m 644 $(wildcard hv/abi/lombard/*.h) $(TREE)/include/lombard
 	$(Q)for page in $(MAN_PAGES); do $(INSTALL) -m 644 $$page $(TREE)/share/man/man$${page##*.} || exit 1; done

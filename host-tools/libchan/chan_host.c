@@ -3,17 +3,15 @@
  * The transport of host programs: hypercalls go over the cell's socket, events come by eventfd.
  */
 #include <errno.h>
-#include <poll.h>
-#include <sys/mman.h>
-#include <time.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cell.h"
 #include "chan/transport.h"
-#include "lib/now.h"
-#include "lib/sys.h"
-
-#define NSEC_PER_SEC UINT64_C(1000000000)
+#include "chan_linux.h"
+#include "domain.h"
+#include "lib/reach.h"
+#include "lib/program.h"
 
 static int host_place(void *ctx, uint32_t pages, uint64_t *gfn, void **addr)
 {
@@ -125,12 +123,6 @@ static int host_drop(struct chan_endpoint *ep, uint32_t peer)
 	return ret;
 }
 
-static uint64_t host_now_ns(void *ctx)
-{
-	(void)ctx;
-	return now_ns();
-}
-
 static bool host_take(struct chan_endpoint *ep)
 {
 	uint64_t count;
@@ -140,33 +132,11 @@ static bool host_take(struct chan_endpoint *ep)
 
 static int host_wait(struct chan_endpoint *ep, uint64_t deadline)
 {
-	struct pollfd p = {.fd = ep->fd, .events = POLLIN};
-	uint64_t now = host_now_ns(NULL), left = deadline > now ? deadline - now : 0;
-	struct timespec ts = {
-	    .tv_sec = (time_t)(left / NSEC_PER_SEC), .tv_nsec = (long)(left % NSEC_PER_SEC)};
-	int n = ppoll(&p, 1, deadline != UINT64_MAX ? &ts : NULL, NULL);
+	int error = program_wait(ep->fd, deadline);
 
-	if (n < 0)
-		return errno == EINTR ? 0 : -errno;
-	if (n == 0)
-		return -ETIME;
-	(void)host_take(ep);
-	return 0;
-}
-
-static void *host_alloc(void *ctx, size_t bytes)
-{
-	void *memory = SYS_MMAP(mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-
-	(void)ctx;
-	return memory != MAP_FAILED ? memory : NULL;
-}
-
-static void host_free(void *ctx, void *memory, size_t bytes)
-{
-	(void)ctx;
-	munmap(memory, bytes);
+	if (error == 0)
+		(void)host_take(ep);
+	return error;
 }
 
 static const struct chan_transport host_transport = {
@@ -184,12 +154,24 @@ static const struct chan_transport host_transport = {
     .close = host_close,
     .wait = host_wait,
     .take = host_take,
-    .now_ns = host_now_ns,
-    .alloc = host_alloc,
-    .free = host_free,
+    .now_ns = program_now_ns,
+    .alloc = program_alloc,
+    .free = program_free,
 };
+
+/* A guest that has a cell of its own is a host. */
+static const struct chan_transport *choose(void)
+{
+	if (domain_p() && getenv("LOMBARD_SOCKET") == NULL && access(reach_path(), F_OK) != 0)
+		return chan_linux_transport();
+	return &host_transport;
+}
 
 const struct chan_transport *chan_default_transport(void)
 {
-	return &host_transport;
+	static const struct chan_transport *_Atomic chosen;
+
+	if (chosen == NULL)
+		chosen = choose();
+	return chosen;
 }

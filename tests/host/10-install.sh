@@ -34,6 +34,7 @@ bin/lombard-vmm
 bin/lombardd
 include/lombard
 include/lombard-chan.h
+include/lombard-loan.h
 include/lombard/chan.h
 include/lombard/loan.h
 lib/liblombard-chan.a

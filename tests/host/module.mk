@@ -49,6 +49,28 @@ $(B)/bin/host/linuxxen: tests/host/linuxxen.c
 	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -O2 $(WARN) -static -o $@ $<
 programs: $(B)/bin/host/linuxxen
 
+# The same for programs with the channel library, which lend or are the examples of channels.
+LINUX_PROGS := linuxloan tell hear
+LINUX_SRC_linuxloan := tests/host/linuxloan.c
+LINUX_SRC_tell      := guest/tell/tell.c
+LINUX_SRC_hear      := guest/hear/hear.c
+HOST_PROGS  += $(LINUX_PROGS:%=linux/%)
+LINUX_OBJS  := $(patsubst %.c,$(B)/linux/%.o,$(LIBCHAN_SRCS) $(foreach p,$(LINUX_PROGS),$(LINUX_SRC_$(p))))
+OBJS        += $(LINUX_OBJS)
+$(LINUX_OBJS): $(B)/linux/%.o: %.c
+	$(SAY) CC $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Ihv/chan -Iguest/linux -Ihost-tools/examples -std=gnu11 -O2 $(WARN) -pthread -c -o $@ $<
+
+define linux_program
+$(B)/bin/linux/$(1): $$(LINUX_SRC_$(1):%.c=$(B)/linux/%.o) $$(LIBCHAN_SRCS:%.c=$(B)/linux/%.o)
+	$$(SAY) LD $$@
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) -pthread -static -o $$@ $$^ $$(LIBCHAN_LIBS)
+programs: $(B)/bin/linux/$(1)
+endef
+$(foreach p,$(LINUX_PROGS),$(eval $(call linux_program,$(p))))
+
 .PHONY: check-host host-run
 check-host:
 	$(Q)$(MAKE) --no-print-directory VARIANT=$(HOST_VARIANT) host-run

@@ -94,7 +94,7 @@ add_xen() {
 }
 
 # What linux.sh makes, for guests.
-add_linux() { "$root/tests/testbed/linux.sh" "$kernel" "$tree/$ours/linux" "$build/bin/host/linuxxen" || exit 1; }
+add_linux() { "$root/tests/testbed/linux.sh" "$kernel" "$tree/$ours/linux" "$build"/bin/host/linuxxen "$build"/bin/linux/* || exit 1; }
 
 add_qemu() {
 	local file

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The first process of a Linux guest: says what it found, then does what the kernel's command line has as
-# do=WORD: poweroff (if there is none), reboot, panic, halt, sleep, hold, disk, read, xen,A,B (linuxxen A B), or shell,
-# which runs what comes in by the console.
+# do=WORD: poweroff (if there is none), reboot, panic, halt, sleep, hold, disk, read, xen,A,B (linuxxen A B),
+# run,A,B+C,D (A B && C D: programs that lend and use channels), or shell, which runs what comes in by the console.
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
@@ -12,9 +12,13 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 
 what=poweroff
+privcmd=
 read -r words </proc/cmdline
 for word in $words; do
-	case $word in do=*) what=${word#do=} ;; esac
+	case $word in
+	do=*) what=${word#do=} ;;
+	xen_privcmd.*) privcmd=${word#*.} ;; # as modprobe would pass it
+	esac
 done
 read -r uptime _ </proc/uptime
 echo "guest: init at $uptime s, $(uname -r), $(grep -c ^processor /proc/cpuinfo) CPUs," \
@@ -40,6 +44,14 @@ xen,*)
 	insmod /modules/xen-privcmd.ko unrestricted=1
 	# shellcheck disable=SC2046 # words
 	linuxxen $(echo "${what#xen,}" | tr , ' ')
+	poweroff -f
+	;;
+run,*)
+	insmod /modules/xen-evtchn.ko
+	insmod /modules/xen-privcmd.ko ${privcmd:+"$privcmd"}
+	echo 8 >/proc/sys/vm/nr_hugepages
+	sh -c "$(echo "${what#run,}" | sed 's/,/ /g; s/+/ \&\& /g')"
+	echo "guest: all of it: status $?"
 	poweroff -f
 	;;
 disk)

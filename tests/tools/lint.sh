@@ -18,7 +18,7 @@ step() {
 }
 
 mapfile -t c_files < <(git ls-files '*.c' '*.h')
-mapfile -t sources < <(git ls-files 'hv/*.c' 'host-tools/*.c')
+mapfile -t sources < <(git ls-files 'hv/*.c' 'host-tools/*.c' 'guest/linux/*.c')
 mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
 [ "${#c_files[@]}" -gt 0 ] || {
 	echo "git lists no files here: nothing was looked at"
@@ -37,6 +37,9 @@ headers() {
 	for h in $(git ls-files 'hv/*.h'); do
 		gcc -std=gnu11 -D_GNU_SOURCE -Ihv -Ihv/abi -Wall -Wextra -Werror -fsyntax-only -x c "$h" || return 1
 	done
+	for h in guest/linux/*.h; do
+		gcc -std=gnu11 -D_GNU_SOURCE -Ihv/abi -Wall -Wextra -Werror -fsyntax-only -x c "$h" || return 1
+	done
 	# What guests include must be plain C99, and C++.
 	for h in hv/abi/lombard/*.h; do
 		gcc -std=c99 -pedantic -Wall -Wextra -Werror -fsyntax-only -x c "$h" || return 1
@@ -47,7 +50,7 @@ headers() {
 # clang-tidy takes minutes for all of it, so what it found good is remembered: a source, with all that it includes,
 # and the rules.
 tidied=${LOMBARD_CACHE:-$HOME/.cache/lombard}/tidy
-tidy_flags='-std=gnu11 -D_GNU_SOURCE -Ihv -Ihv/abi'
+tidy_flags='-std=gnu11 -D_GNU_SOURCE -Ihv -Ihv/abi -Iguest/linux'
 
 # shellcheck disable=SC2086
 tidy_one() {
