@@ -415,7 +415,8 @@ run_group() {
 	one_test >"$host_logs/$test_name.log" 2>&1 &
 	pid=$!
 	set +m
-	while kill -0 "$pid" 2>/dev/null; do
+	# Bash has been seen to leave it unreaped, and such a one can be sent signals: for as long as the limit.
+	while alive "$pid"; do
 		if over "$end"; then
 			say "it took more than $((limit * scale)) s" >"$work/why"
 			kill -KILL -- "-$pid"
