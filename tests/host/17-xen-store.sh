@@ -8,7 +8,6 @@
 
 limit=120
 vchan=$guests/vchan.elf
-unixend=$bin/host/unixend
 
 # row_of PATTERN TEXT: the first line like this.
 row_of() {
@@ -378,27 +377,6 @@ test_long_path() {
 
 # ---- streams ----
 
-job= # pid of the last program in the background
-
-# start NAME PROGRAM...: in the background; what it says goes to a file.
-start() {
-	"${@:2}" >"$work/$test_name.$1" 2>&1 </dev/null &
-	job=$!
-}
-
-start_end() { start "$1" "$unixend" "${@:2}"; }
-start_proxy() { start "$1" "$bin/lombard" xen vchan-socket-proxy "${@:2}"; }
-
-# said NAME LINE
-said() { await "$work/$test_name.$1" "$2"; }
-
-kill_job() {
-	kill -KILL "$1"
-	wait "$1" 2>/dev/null || true
-}
-
-there() { [ -S "$1" ]; }
-
 # serving: a guest that serves a stream, and a proxy that is its client, at $dir/c.
 serving() {
 	dir=$work/$test_name
@@ -416,7 +394,7 @@ test_stream_guest_serves() {
 	local dir proxy
 	store_cell
 	serving
-	expect 0 "$unixend" connect "$dir/c" send 406667
+	expect 0 "$bin/host/unixend" connect "$dir/c" send 406667
 	says "unixend: 406667 bytes came back" "$out"
 	await_end server 0
 	await "$console" "vchan: closed after 406667 bytes"
@@ -435,7 +413,7 @@ test_stream_guest_connects() {
 	start_proxy server --mode=server "$domid" data/w "$dir/s"
 	proxy=$job
 	await "$console" "vchan: connected"
-	said end "unixend: 406667 bytes came back"
+	said end "unixend: 406667 bytes came back, *"
 	await_end client 0
 	kill_job "$proxy"
 	store_end
@@ -452,9 +430,9 @@ test_stream_proxies() {
 	start_proxy client 0 /local/domain/0/data/v "$dir/c"
 	client=$job
 	until_true 10 there "$dir/c" || fail "the proxy does not listen"
-	expect 0 "$unixend" connect "$dir/c" send 406667
+	expect 0 "$bin/host/unixend" connect "$dir/c" send 406667
 	says "unixend: 406667 bytes came back" "$out"
-	said mirror "unixend: closed after 406667 bytes"
+	said mirror "unixend: closed after 406667 bytes, *"
 	kill_job "$client"
 	until_true 10 gone "$server" || kill_job "$server"
 	store_end

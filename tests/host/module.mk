@@ -6,12 +6,11 @@
 
 HOST_VARIANT ?= asan
 
-HOST_PROGS := host/typist host/rawclient host/frames host/chanhost host/unixend host/spoilcalls
+HOST_PROGS := host/typist host/rawclient host/frames host/chanhost host/spoilcalls
 PROGS      += $(HOST_PROGS)
 host/rawclient_SRCS := tests/host/rawclient.c hv/lib/sock.c hv/lib/sys.c
 host/frames_SRCS    := tests/host/frames.c
 host/typist_SRCS    := tests/host/typist.c
-host/unixend_SRCS   := tests/host/unixend.c
 host/spoilcalls_SRCS := tests/host/spoilcalls.c hv/vmm/bzimage.c hv/vmm/unpack.c
 host/spoilcalls_PKGS := liblz4 liblzma libzstd zlib
 # As a user's program would be: with the public headers and the library.
@@ -41,13 +40,15 @@ $(B)/bin/host/libxencall-refuses.so: $(XENREFUSE_OBJS) host-tools/xen/xencall.ma
 	$(Q)$(CC) -pthread -shared -Wl,-soname,libxencall.so.1 -Wl,-z,defs \
 		-Wl,--version-script,host-tools/xen/xencall.map -o $@ $(XENREFUSE_OBJS) $(XENLIB_LIBS)
 
-# Runs in Linux guests, which have no libraries; without sanitizers, whatever VARIANT is.
-HOST_PROGS += host/linuxxen
-$(B)/bin/host/linuxxen: tests/host/linuxxen.c
+# Run in Linux guests, which have no libraries; without sanitizers, whatever VARIANT is.
+STATIC_PROGS := host/linuxxen host/unixend
+HOST_PROGS   += $(STATIC_PROGS)
+$(STATIC_PROGS:%=$(B)/bin/%): $(B)/bin/%: tests/%.c
 	$(SAY) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -O2 $(WARN) -static -o $@ $<
-programs: $(B)/bin/host/linuxxen
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -O2 $(WARN) -static -o $@ $< $($(notdir $@)_LIBS)
+unixend_LIBS := -lxxhash
+programs: $(STATIC_PROGS:%=$(B)/bin/%)
 
 # The same for programs with the channel library, which lend or are the examples of channels.
 LINUX_PROGS := linuxloan tell hear

@@ -46,3 +46,27 @@ no_node() { ! xs exists "$1" >/dev/null 2>&1; }
 node() { xs exists "$1" >/dev/null 2>&1; }
 
 no_disk_nodes() { [[ $(xs ls -f 2>/dev/null) != *vbd/[0-9]* ]]; }
+
+# ---- streams ----
+
+job= # pid of the last program in the background
+
+# start NAME PROGRAM...: in the background; what it says goes to a file.
+start() {
+	"${@:2}" >"$work/$test_name.$1" 2>&1 </dev/null &
+	job=$!
+}
+
+# Ends of a stream (unixend.c), and the program of Xen's that carries one.
+start_end() { start "$1" "$bin/host/unixend" "${@:2}"; }
+start_proxy() { start "$1" "$bin/lombard" xen vchan-socket-proxy "${@:2}"; }
+
+# said NAME LINE
+said() { await "$work/$test_name.$1" "$2"; }
+
+kill_job() {
+	kill -KILL "$1"
+	wait "$1" 2>/dev/null || true
+}
+
+there() { [ -S "$1" ]; }

@@ -23,6 +23,7 @@ settings=${5:?$usage}
 more=${6:-}
 root=$(cd "${0%/*}/../.." && pwd)
 . "$root/tests/testbed/take-module.sh"
+. "$root/tests/testbed/take-program.sh"
 ours=lombard # where the scripts lie inside, as they do in the repository
 
 die() {
@@ -30,19 +31,8 @@ die() {
 	exit 1
 }
 
-# Where the loader finds it outside, it lies inside.
-add_libraries() {
-	local word
-	for word in $(ldd "$1" 2>/dev/null); do
-		[[ $word != /* ]] || [ -e "$tree$word" ] || install -D "$word" "$tree$word"
-	done
-}
-
 # add_program FILE [PLACE]
-add_program() {
-	install -D "$1" "$tree${2:-$1}" || die "$1 is missing"
-	add_libraries "$1"
-}
+add_program() { take_program "$1" "$tree" "${2:-$1}" || die "$1 is missing"; }
 
 add_userland() {
 	mkdir -p "$tree"/{dev,proc,sys,tmp,run,root,results,bin,sbin,usr/bin,usr/sbin}
@@ -83,7 +73,7 @@ add_xen() {
 	done
 	for file in "$build"/lib/xen/*.so*; do
 		install -D "$file" "$tree/$ours/build/release/lib/xen/${file##*/}" || die "$file is missing"
-		add_libraries "$file"
+		take_libraries "$file" "$tree"
 	done
 	for file in /usr/lib/xen-[0-9]*/bin/* /usr/bin/xenstore-*; do
 		if [[ $(head -c 4 "$file" 2>/dev/null) == $'\177ELF' && $file != */oxenstored ]]; then
@@ -94,7 +84,10 @@ add_xen() {
 }
 
 # What linux.sh makes, for guests.
-add_linux() { "$root/tests/testbed/linux.sh" "$kernel" "$tree/$ours/linux" "$build"/bin/host/linuxxen "$build"/bin/linux/* || exit 1; }
+add_linux() {
+	"$root/tests/testbed/linux.sh" "$kernel" "$tree/$ours/linux" "$build"/bin/host/{linuxxen,unixend} \
+		"$build"/bin/linux/* || exit 1
+}
 
 add_qemu() {
 	local file
