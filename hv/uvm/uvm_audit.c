@@ -45,7 +45,7 @@ static void forget_counts(void)
 		}
 	}
 	LIST_FOREACH (map, &uvm_maps, vm_all)
-		map->vm_frames = (struct uvm_frames){0};
+		map->vm_frames = (struct uvm_frames){.fr_moving = map->vm_kept};
 }
 
 /* One slot of an amap: who maps what, and may he?  => is it a page of RAM with a handle? */
@@ -245,9 +245,14 @@ static void walk_stores(struct uvm_account *ac)
 			*state_of(pg, fr) += st->st_frame_pages;
 		}
 		blocks = st->st_ops->so_blocks(st);
+		if (st->st_trimmed && blocks > st->st_nframes) {
+			/* What could not be given back then, see so_punch. */
+			uvm_store_trim(st);
+			blocks = st->st_ops->so_blocks(st);
+		}
 		ac->ac_kernel_pages += blocks * st->st_frame_pages;
-		/* What a guest touched unseen, and will be freed with its map. */
-		if (map != NULL && map->vm_dead && blocks > st->st_nframes)
+		/* What a guest touched unseen, and will be freed with its map, or has not been yet. */
+		if (((map != NULL && map->vm_dead) || st->st_trimmed) && blocks > st->st_nframes)
 			ac->ac_departed.fr_moving += blocks - st->st_nframes;
 		ac->ac_free += (st->st_bank_pages * st->st_nbanks - st->st_nframes) *
 			       st->st_frame_pages;

@@ -101,7 +101,9 @@ struct uvm_map {
 	uint32_t vm_noffers; /* ledger: offers that the guest made, and the pages in them */
 	uint64_t vm_offered;
 	struct uvm_frames vm_frames; /* auditor's, world stopped */
-	LIST_ENTRY(uvm_map) vm_all;  /* all maps: the auditor walks them */
+	_Atomic uint64_t
+	    vm_kept; /* pages of RAM that were freed and whose memory the kernel keeps */
+	LIST_ENTRY(uvm_map) vm_all; /* all maps: the auditor walks them */
 };
 
 LIST_HEAD(uvm_maplist, uvm_map);

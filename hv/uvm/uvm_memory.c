@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "uvm/uvm_loan.h"
 #include "uvm/uvm_map.h"
 
 /*
@@ -88,15 +89,59 @@ out_nomem:
 	return -ENOMEM;
 }
 
-static int learn_entry(struct uvm_lookup *ul)
+/* => looked up.  Free what the guest touched here after we had learned the range: true if there was any. */
+static bool punch_unlearned(struct uvm_lookup *ul, uint64_t gfn, struct uvm_residency *ur)
 {
+	struct uvm_store *st = ul->ul_map->vm_store;
+	bool yes = false;
+
+	if ((ul->ul_entry->me_flags & UVM_ENTRY_RAM) && unlearned(ul, gfn, ur, &yes) == 0 && yes)
+		(void)st->st_ops->so_punch(st, uvm_map_home(ul->ul_map, gfn), 1);
+	return yes;
+}
+
+/* => looked up.  The guest has another frame mapped: not its home, nor what may lie there as zeroes. */
+static bool away_p(struct uvm_lookup *ul, uint64_t gfn, struct uvm_anon *an)
+{
+	struct uvm_page *pg;
+	bool yes;
+
+	if (uvm_amap_busy(ul->ul_entry->me_amap, gfn - ul->ul_entry->me_start))
+		return false;
+	uvm_lock(&an->an_lock);
+	pg = an->an_page;
+	yes = !uvm_zero_page_p(pg) && (pg->pg_store != ul->ul_map->vm_store ||
+					  pg->pg_index != uvm_map_home(ul->ul_map, gfn));
+	uvm_unlock(&an->an_lock);
+	return yes;
+}
+
+/*
+ * => looked up, away.  There may be memory at its home: the kernel could not take it out of a huge page when
+ * it was freed.  Returns how much it keeps still.
+ */
+static uint64_t punch_kept(struct uvm_lookup *ul, uint64_t gfn, struct uvm_residency *ur)
+{
+	struct uvm_store *st = ul->ul_map->vm_store;
+	uint64_t home = uvm_map_home(ul->ul_map, gfn), first, len = 0;
+
+	if (punch_unlearned(ul, gfn, ur) && st->st_ops->so_resident(st, home, 1, &first, &len) != 0)
+		len = 0;
+	return len;
+}
+
+/* *kept: see vm_kept */
+static int learn_entry(struct uvm_lookup *ul, uint64_t *kept)
+{
+	struct uvm_entry *e = ul->ul_entry;
 	struct uvm_residency ur = {0};
 	struct uvm_anon *an;
 	int error = 0;
 
-	for (uint64_t gfn = ul->ul_entry->me_start; error == 0 && gfn < ul->ul_entry->me_end;
-	     gfn++) {
+	for (uint64_t gfn = e->me_start; error == 0 && gfn < e->me_end; gfn++) {
 		error = uvm_map_learn_page(ul, gfn, &ur, &an);
+		if (error == 0 && an != NULL && away_p(ul, gfn, an))
+			*kept += punch_kept(ul, gfn, &ur);
 		/* Skip what the store knows to be a hole. */
 		if (error == 0 && an == NULL && ur.ur_first > uvm_map_home(ul->ul_map, gfn))
 			gfn += ur.ur_first - uvm_map_home(ul->ul_map, gfn) - 1;
@@ -107,7 +152,7 @@ static int learn_entry(struct uvm_lookup *ul)
 int uvm_map_learn(struct uvm_map *map)
 {
 	struct uvm_lookup ul;
-	uint64_t gfn;
+	uint64_t gfn, kept = 0;
 	int error = 0;
 
 	for (unsigned i = 0; error == 0 && i < map->vm_nranges; i++) {
@@ -117,11 +162,12 @@ int uvm_map_learn(struct uvm_map *map)
 			if (uvm_map_lookup(map, gfn, &ul) != 0)
 				break;
 			if (ul.ul_entry->me_flags & UVM_ENTRY_RAM)
-				error = learn_entry(&ul);
+				error = learn_entry(&ul, &kept);
 			gfn = ul.ul_entry->me_end;
 			uvm_map_unlock(&ul);
 		}
 	}
+	atomic_store(&map->vm_kept, kept);
 	return error;
 }
 
@@ -224,16 +270,6 @@ static int claim_slots(struct uvm_amap *am, uint64_t slot, uint64_t n)
 	return error;
 }
 
-/* => looked up.  Free what the guest touched here after we had learned the range. */
-static void punch_unlearned(struct uvm_lookup *ul, uint64_t gfn, struct uvm_residency *ur)
-{
-	struct uvm_store *st = ul->ul_map->vm_store;
-	bool yes = false;
-
-	if ((ul->ul_entry->me_flags & UVM_ENTRY_RAM) && unlearned(ul, gfn, ur, &yes) == 0 && yes)
-		(void)st->st_ops->so_punch(st, uvm_map_home(ul->ul_map, gfn), 1);
-}
-
 /* Nothing is mapped there any more (or error): let the slots go, and what is in them. */
 static uint64_t drop_slots(
     struct uvm_map *map, struct uvm_entry *e, uint64_t gfn, uint64_t n, int error)
@@ -250,7 +286,7 @@ static uint64_t drop_slots(
 		if (error == 0 && uvm_amap_lookup(e->me_amap, slot) != NULL)
 			broken += uvm_map_drop_anon(map, e, slot);
 		else if (error == 0)
-			punch_unlearned(&ul, gfn + i, &ur);
+			(void)punch_unlearned(&ul, gfn + i, &ur);
 	}
 	uvm_map_unlock(&ul);
 	return broken;

@@ -75,6 +75,7 @@ void uvm_store_trim(struct uvm_store *st)
 {
 	uint64_t index = 0, end = st->st_bank_pages * st->st_nbanks, first, len, n;
 
+	atomic_store(&st->st_trimmed, true);
 	while (index < end && !atomic_load(&keep_freed)) {
 		if (st->st_ops->so_resident(st, index, end - index, &first, &len) != 0 || len == 0)
 			return;

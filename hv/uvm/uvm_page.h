@@ -96,7 +96,10 @@ struct uvm_store_ops {
 	/* The first run of pages with memory behind them in [index, index + n): *len 0 if none. */
 	int (*so_resident)(
 	    struct uvm_store *, uint64_t index, uint64_t n, uint64_t *first, uint64_t *len);
-	/* Give the memory of pages back; they read as zeroes afterwards.  0 or -errno. */
+	/*
+	 * Give the memory of pages back; they read as zeroes afterwards.  0 or -errno.  Of a huge page that
+	 * somebody uses at this moment the kernel may keep it: an account tries again.
+	 */
 	int (*so_punch)(struct uvm_store *, uint64_t index, uint64_t n);
 	/*
 	 * Put memory behind a page before it is touched: 0 or -errno.  NULL: touching is enough.
@@ -125,6 +128,7 @@ struct uvm_store {
 	struct uvm_ptab st_frames;    /* st_lock: struct uvm_page by index */
 	LIST_ENTRY(uvm_store) st_all; /* all stores: the auditor walks them */
 	uint32_t st_domid;	      /* of the guest it belongs to, for accounts */
+	atomic_bool st_trimmed;	      /* that is gone: what no frame describes is nobody's */
 };
 
 LIST_HEAD(uvm_storelist, uvm_store);

@@ -8,7 +8,12 @@
 
 #include "lib/sys.h"
 
+#ifndef MADV_COLLAPSE /* Linux 6.1 */
+#define MADV_COLLAPSE 25
+#endif
+
 #define PAGE_SIZE UINT64_C(4096)
+#define HUGE_SIZE (UINT64_C(2) << 20)
 #define CR0_PG (UINT64_C(1) << 31)
 #define CR4_LA57 (UINT64_C(1) << 12)
 #define EFER_LMA (UINT64_C(1) << 10)
@@ -74,6 +79,48 @@ int gmem_load(const struct gmem *gm, uint64_t gpa, int fd, uint64_t offset, uint
 	return 0;
 }
 
+/* Each piece gets its first page, since the kernel makes no huge page of nothing. */
+static void collapse(uint8_t *va, uint64_t len)
+{
+	for (uint64_t at = 0; at < len; at += HUGE_SIZE)
+		(void)*(volatile const uint8_t *)(va + at);
+	(void)madvise(va, len, MADV_COLLAPSE);
+}
+
+/*
+ * Huge pages for a range of whole ones.  They are made by a mapping for the purpose: the area's own is under
+ * userfaultfd's protection, which lies in page tables, so the kernel keeps those that it has there, and
+ * maps a huge page as one only where there is none yet.
+ */
+static void make_huge(const struct gmem *gm, const struct gmem_area *a, uint64_t gpa, uint64_t len)
+{
+	uint8_t *raw = SYS_MMAP(mmap(NULL, len + HUGE_SIZE, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)),
+		*va;
+
+	if (raw == MAP_FAILED)
+		return;
+	va = (uint8_t *)(((uintptr_t)raw + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1));
+	if (SYS_MMAP(mmap(va, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+		gm->store, (off_t)(a->offset + (gpa - a->gpa)))) == va)
+		collapse(va, len);
+	munmap(raw, len + HUGE_SIZE);
+}
+
+/* As many whole huge pages around [gpa, end) as the area has. */
+static void make_huge_around(const struct gmem *gm, uint64_t gpa, uint64_t end)
+{
+	const struct gmem_area *a = area_ptr(&gm->ram, gpa, end - gpa) ? &gm->ram : &gm->high;
+	uint64_t last = (a->gpa + a->size) & ~(HUGE_SIZE - 1);
+
+	gpa &= ~(HUGE_SIZE - 1);
+	end = (end + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
+	if (end > last)
+		end = last;
+	if (gm->store > 0 && gpa < end)
+		make_huge(gm, a, gpa, end - gpa);
+}
+
 void gmem_populate(const struct gmem *gm, uint64_t gpa, uint64_t len)
 {
 	uint64_t end = gpa + len;
@@ -81,6 +128,8 @@ void gmem_populate(const struct gmem *gm, uint64_t gpa, uint64_t len)
 
 	gpa &= ~(PAGE_SIZE - 1);
 	p = gmem_ptr(gm, gpa, end - gpa);
+	if (p)
+		make_huge_around(gm, gpa, end);
 	if (p)
 		(void)madvise(p, end - gpa, MADV_POPULATE_WRITE);
 }

@@ -16,7 +16,8 @@
 struct gmem_area {
 	uint8_t *hva;
 	uint64_t gpa;
-	uint64_t size; /* bytes; 0: there is no such area */
+	uint64_t size;	 /* bytes; 0: there is no such area */
+	uint64_t offset; /* where it begins in gmem's store */
 };
 
 struct gmem {
@@ -24,6 +25,7 @@ struct gmem {
 	struct gmem_area high; /* RAM from 4 GiB on */
 	struct gmem_area window;
 	struct gmem_area special;
+	int store; /* what RAM is mapped from, if it may be made of huge pages; 0: it may not */
 };
 
 /* The registers that say how a vCPU translates addresses. */
@@ -45,8 +47,9 @@ int gmem_write(const struct gmem *gm, uint64_t gpa, const void *buf, size_t len)
 int gmem_load(const struct gmem *gm, uint64_t gpa, int fd, uint64_t offset, uint64_t len);
 
 /*
- * gmem_populate: all of [gpa, gpa + len) is about to be written: have the kernel make its pages at one
- * go.  Where it can't, each is made when it is touched.
+ * gmem_populate: all of [gpa, gpa + len) is about to be written, and nobody has touched it: have the
+ * kernel make its pages at one go, and where RAM may have them huge pages, of all of which a part lies in
+ * the range.  Where it can't, each is made when it is touched.
  */
 void gmem_populate(const struct gmem *gm, uint64_t gpa, uint64_t len);
 

@@ -55,6 +55,7 @@ static struct gmem_area gmem_area(const struct pmap_area *a)
 	    .hva = a->hva,
 	    .gpa = a->gfn << PAGE_SHIFT,
 	    .size = a->npages << PAGE_SHIFT,
+	    .offset = a->index << PAGE_SHIFT,
 	};
 }
 
@@ -74,6 +75,8 @@ static int build_memory(struct vmm *vm, struct failure *f)
 	ret = pmap_local_init(&vm->pmap, f);
 	if (ret)
 		return ret;
+	/* Small guests take no more memory than they touch. */
+	vm->mem.store = cfg->lapic ? vm->pmap.store : 0;
 	vm->mem.ram = gmem_area(&vm->pmap.area[PMAP_RAM]);
 	vm->mem.high = gmem_area(&vm->pmap.area[PMAP_HIGH]);
 	vm->mem.window = gmem_area(&vm->pmap.area[PMAP_WINDOW]);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # How long a Linux guest takes from its launch to its first process, beside QEMU's microvm with the same
-# kernel and initrd, by turns; and what a guest's process takes of the host beside the guest's memory.
+# kernel and initrd, by turns; and what a guest takes of the host: its memory, and its process beside that.
 # Runs in a testbed (`make bench-boot`), or wherever there is a linux/ (tests/testbed/linux.sh).
 #
 #   boot.sh [ROUNDS]
@@ -52,18 +52,22 @@ boot_qemu() {
 		-kernel "$linux/vmlinuz" -initrd "$linux/initrd" -append "console=ttyS0 $append"
 }
 
+# hundredths A B: A / B, with two digits behind the point.
+hundredths() { printf '%d.%02d' $(($1 / $2)) $(($1 * 100 / $2 % 100)); }
+
 median() {
 	local sorted
 	mapfile -t sorted < <(printf '%s\n' "$@" | sort -n)
 	printf '%d' "${sorted[$#/2]}"
 }
 
-# KiB of a process beside memory that is shared, as the guest's is.
-own_memory() {
-	local key value sum=0
+# memory_of PID KEY...: KiB of a process.  The guest's memory is shared (Pss_Shmem), all else is not.
+memory_of() {
+	local file=/proc/$1/smaps_rollup key value sum=0
+	shift
 	while read -r key value _; do
-		case $key in Pss_Anon: | Pss_File:) sum=$((sum + value)) ;; esac
-	done <"/proc/$1/smaps_rollup"
+		[[ " $* " != *" ${key%:} "* ]] || sum=$((sum + value))
+	done <"$file"
 	printf '%d' "$sum"
 }
 
@@ -73,7 +77,8 @@ measure_memory() {
 		--initrd "$linux/initrd" --mem "${memory}M" --append 'console=hvc0 quiet do=hold')
 	until grep -q 'guest: init at' "$console"; do sleep 0.1; done
 	pid=$("$bin/lombard" list | awk '$2 == "held" { print $4 }')
-	printf 'the process of a Linux guest takes %d KiB beside the guest'"'"'s memory\n' "$(own_memory "$pid")"
+	printf 'of %d MiB a Linux guest takes %d KiB; its process takes %d KiB beside that\n' "$memory" \
+		"$(memory_of "$pid" Pss_Shmem)" "$(memory_of "$pid" Pss_Anon Pss_File)"
 	"$bin/lombard" stop held >/dev/null
 }
 
@@ -82,6 +87,7 @@ measure_memory() {
 until "$bin/lombard" list >/dev/null 2>&1; do sleep 0.05; done
 ours=()
 theirs=()
+ratios=() # of each round, in hundredths
 qemu=$(command -v qemu-system-x86_64)
 for ((i = 0; i < rounds; i++)); do
 	boot_lombard
@@ -91,11 +97,13 @@ for ((i = 0; i < rounds; i++)); do
 	boot_qemu
 	theirs+=("$ms")
 	printf 'QEMU microvm       %6d ms to init (the kernel says %s s), %6d ms to the end\n' "$ms" "$own" "$ms_end"
+	ratios+=($((ours[i] * 100 / ms)))
 done
 printf 'median of %d: lombard run %d ms' "$rounds" "$(median "${ours[@]}")"
 if [ -n "$qemu" ]; then
-	ratio=$(($(median "${ours[@]}") * 100 / $(median "${theirs[@]}")))
-	printf ', QEMU microvm %d ms: %d.%02d times' "$(median "${theirs[@]}")" $((ratio / 100)) $((ratio % 100))
+	printf ', QEMU microvm %d ms: %s times; of each round: %s times' "$(median "${theirs[@]}")" \
+		"$(hundredths "$(median "${ours[@]}")" "$(median "${theirs[@]}")")" \
+		"$(hundredths "$(median "${ratios[@]}")" 100)"
 else
 	printf ' (there is no QEMU here)'
 fi

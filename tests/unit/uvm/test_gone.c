@@ -120,6 +120,26 @@ LvTest(uvm_gone, orphans_are_counted_for_the_departed)
 	cr_assert_eq(ac.ac_kernel_pages, 0);
 }
 
+/* What the kernel could not give back when the guest went. */
+LvTest(uvm_gone, account_gives_back_memory_that_the_departed_left)
+{
+	struct guest *a = lv_guest(4, 4), *b = lv_guest(4, 4);
+	struct uvm_store *st = &a->store->ss_store;
+	struct uvm_account ac;
+	uint64_t id;
+
+	LV_OK(guest_fill(a, 0, 1));
+	id = lv_lend(a, 0, 1, UVM_LOAN_TOPAGE, 2);
+	LV_OK(uvm_ledger_borrow(b->map, id, 0, 1, 4));
+	lv_kill(a);
+	(void)st->st_ops->so_kva(st, 2);
+	cr_assert_eq(st->st_ops->so_blocks(st), 2);
+	lv_account(&ac);
+	cr_assert(ac.ac_equal);
+	cr_assert_eq(ac.ac_kernel_pages, 1);
+	cr_assert(guest_holds(b, 4, 1));
+}
+
 LvTest(uvm_gone, pmap_of_the_gone_guest_is_left_alone)
 {
 	struct guest *a = lv_guest(4, 4), *b = lv_guest(4, 4);

@@ -51,6 +51,30 @@ LvTest(uvm_memory, learn_without_memory_leaves_the_page_as_it_is)
 	cr_assert(guest_holds(a, 3, 1));
 }
 
+/* The kernel may leave memory where there was a frame, or put some there with a huge page. */
+LvTest(uvm_memory, account_gives_back_memory_at_a_home_that_the_page_has_left)
+{
+	struct guest *a = lv_guest(8, 8), *b = lv_guest(8, 8);
+	struct uvm_account ac;
+	uint64_t id, windows;
+
+	fill(a, 0, 3);
+	id = lv_lend(a, 0, 2, UVM_LOAN_TOPAGE, 2);
+	LV_OK(uvm_ledger_borrow(b->map, id, 0, 2, 8));
+	LV_OK(guest_fill(a, 0, 7));
+	LV_OK(guest_fill(a, 1, 8));
+	LV_OK(uvm_ledger_return(b->map, 8));
+	LV_OK(uvm_ledger_recall(1, id, &windows));
+	cr_assert_neq(lv_page(a, 0)->pg_index, 0);
+	(void)a->store->ss_store.st_ops->so_kva(&a->store->ss_store, 0);
+	(void)a->store->ss_store.st_ops->so_kva(&a->store->ss_store, 1);
+	cr_assert_eq(a->store->ss_store.st_ops->so_blocks(&a->store->ss_store), 5);
+	lv_account(&ac);
+	cr_assert(ac.ac_equal);
+	cr_assert_eq(ac.ac_kernel_pages, 3);
+	cr_assert(guest_holds(a, 0, 7) && guest_holds(a, 1, 8) && guest_holds(a, 2, 102));
+}
+
 /* seed: write fault of an owner after all loans ended: un-protect, run by run */
 LvTest(uvm_memory, thaw_takes_one_call_for_each_contiguous_range)
 {

@@ -5,7 +5,15 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#ifndef MADV_COLLAPSE /* Linux 6.1 */
+#define MADV_COLLAPSE 25
+#endif
+
+#define HUGE (2UL << 20)
 #define PAGE 4096U
 #define NPAGES 16U
 #define GVA UINT64_C(0x0000123456789000) /* its four table indexes differ */
@@ -129,4 +137,83 @@ Test(gmem, copies_across_pages)
 	cr_assert_str_eq(buf, "abcdefg");
 	cr_assert_eq(gmem_copy_in(&mem, &pg, buf, GVA + 2 * PAGE - 3, 8), -EFAULT);
 	cr_assert_eq(gmem_copy_in(&mem, &pg, buf, UINT64_MAX, 8), -EFAULT);
+}
+
+/* RAM of four huge pages and a small one, from the start of a file's second huge page. */
+static void huge_ram(struct gmem *gm, int *fd)
+{
+	uint64_t size = 4 * HUGE + PAGE;
+	uint8_t *raw = mmap(NULL, size + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *va = (uint8_t *)(((uintptr_t)raw + HUGE - 1) & ~(HUGE - 1));
+
+	*fd = memfd_create("ram", MFD_CLOEXEC);
+	cr_assert_eq(ftruncate(*fd, (off_t)(8 * HUGE)), 0);
+	cr_assert_eq(mmap(va, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, *fd, HUGE), va);
+	*gm = (struct gmem){
+	    .ram = {.hva = va, .size = size, .offset = HUGE},
+	    .store = *fd,
+	};
+}
+
+/* => skipped where the kernel has no huge pages to give */
+static void need_collapse(void)
+{
+	uint8_t *va = mmap(
+	    NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	va = (uint8_t *)(((uintptr_t)va + HUGE - 1) & ~(HUGE - 1));
+	va[0] = 1;
+	if (madvise(va, HUGE, MADV_COLLAPSE))
+		cr_skip_test("no huge pages: %s", strerror(errno));
+}
+
+static uint64_t pages_of(int fd)
+{
+	struct stat st;
+
+	cr_assert_eq(fstat(fd, &st), 0);
+	return (uint64_t)st.st_blocks * 512 / PAGE;
+}
+
+Test(gmem, populate_makes_huge_pages_around_the_range)
+{
+	struct gmem gm;
+	int fd;
+
+	need_collapse();
+	huge_ram(&gm, &fd);
+	gm.ram.hva[HUGE + 5] = 7;
+	gmem_populate(&gm, HUGE + 3 * PAGE, HUGE);
+	cr_assert_eq(pages_of(fd), 2 * HUGE / PAGE);
+	cr_assert_eq(lseek(fd, 0, SEEK_DATA), (off_t)(2 * HUGE), "where RAM lies in the file");
+	cr_assert_eq(lseek(fd, (off_t)(2 * HUGE), SEEK_HOLE), (off_t)(4 * HUGE));
+	cr_assert_eq(gm.ram.hva[HUGE + 5], 7);
+	cr_assert_eq(gm.ram.hva[3 * HUGE - 1], 0);
+	gm.ram.hva[3 * HUGE - 1] = 9;
+	cr_assert_eq(pages_of(fd), 2 * HUGE / PAGE);
+}
+
+/* Behind RAM the file is somebody else's. */
+Test(gmem, populate_stays_in_ram)
+{
+	struct gmem gm;
+	int fd;
+
+	need_collapse();
+	huge_ram(&gm, &fd);
+	gmem_populate(&gm, 4 * HUGE - PAGE, 2 * PAGE);
+	cr_assert_eq(pages_of(fd), HUGE / PAGE + 1);
+	gmem_populate(&gm, 4 * HUGE, PAGE);
+	cr_assert_eq(pages_of(fd), HUGE / PAGE + 1);
+}
+
+Test(gmem, populate_takes_small_pages_where_ram_has_no_huge_ones)
+{
+	struct gmem gm;
+	int fd;
+
+	huge_ram(&gm, &fd);
+	gm.store = 0;
+	gmem_populate(&gm, HUGE + 3 * PAGE, 5 * PAGE);
+	cr_assert_eq(pages_of(fd), 5);
 }
