@@ -16,7 +16,7 @@ random_pause() {
 # A guest that has ended and is remembered keeps one descriptor.
 note_fds() {
 	take_stats
-	fds_before=$(($(fds "$cell_pid") - ${stat[cell.ended]}))
+	fds_before=$(($(least_fds "$cell_pid") - ${stat[cell.ended]}))
 }
 
 same_fds() {

@@ -142,7 +142,7 @@ test_symbols() {
 # All handles of a program are one connection; none is left.
 test_many_handles() {
 	local before
-	before=$(fds "$cell_pid")
+	before=$(least_fds "$cell_pid")
 	expect 0 probe_xen opens 3000
 	says 'opens: 1 descriptors for 3000 handles, 0 left' "$out"
 	expect 0 probe_xen churn 3000
@@ -158,7 +158,7 @@ test_events() {
 # Many programs come and go at once.
 test_many_programs() {
 	local i pids=() before
-	before=$(fds "$cell_pid")
+	before=$(least_fds "$cell_pid")
 	for i in {1..12}; do
 		probe_xen churn 200 >"$work/many.$i" 2>&1 &
 		pids+=($!)
@@ -174,7 +174,7 @@ test_many_programs() {
 test_maps() {
 	local before
 	launch shown spin
-	before=$(fds "$cell_pid")
+	before=$(least_fds "$cell_pid")
 	expect 0 probe_xen maps "$domid" 500
 	says "maps: 500 of domain $domid" "$out"
 	expect 1 probe_xen maps 99 1
@@ -205,7 +205,7 @@ nothing_left() {
 
 test_killed_while_calling() {
 	local before i
-	before=$(fds "$cell_pid")
+	before=$(least_fds "$cell_pid")
 	for i in {1..20}; do
 		start_probe 'calls: go' calls
 		pause "0.0$((RANDOM % 90 + 10))"
@@ -217,7 +217,7 @@ test_killed_while_calling() {
 test_killed_with_a_map() {
 	local before
 	launch shown spin
-	before=$(fds "$cell_pid")
+	before=$(least_fds "$cell_pid")
 	start_probe view: view "$domid" 500
 	kill_probe
 	nothing_left "$before"
@@ -226,7 +226,7 @@ test_killed_with_a_map() {
 
 test_killed_with_all_handles() {
 	local before
-	before=$(fds "$cell_pid")
+	before=$(least_fds "$cell_pid")
 	start_probe hold: hold
 	kill_probe
 	nothing_left "$before"

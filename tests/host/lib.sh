@@ -331,6 +331,18 @@ fds() {
 
 has_fds() { [ "$(fds "$1")" = "$2" ]; }
 
+# least_fds PID: as fds, once they do not become fewer any more: what has ended before is closed.
+least_fds() {
+	local n least i
+	least=$(fds "$1")
+	for ((i = 0; i < 10; i++)); do
+		pause 0.05
+		n=$(fds "$1")
+		[ "$n" -ge "$least" ] || { least=$n; i=0; }
+	done
+	printf '%d' "$least"
+}
+
 # ---- cells ----
 
 answers() { lombard list >/dev/null 2>&1; }
