@@ -232,6 +232,7 @@ test_nodes() {
 
 # watch WHAT N: in the background, until N events have come.
 watch() {
+	rm -f "$work/watch" # the last one said the same
 	"$bin/lombard" xen xenstore-watch -n "$2" "$1" >"$work/watch" 2>&1 </dev/null &
 	watch_pid=$!
 	await "$work/watch" "$1"
