@@ -308,6 +308,7 @@ say_and_stay() {
 
 # start_vchan TO-SERVER TO-CLIENT: both ends, each of which gets something to pass on.
 start_vchan() {
+	rm -f "$work/server.out" "$work/client.out"
 	"$bin/lombard" xen vchan-socket-proxy --mode=server 0 data/v - \
 		< <(say_and_stay "$1") >"$work/server.out" &
 	server_pid=$!

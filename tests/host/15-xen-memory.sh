@@ -400,6 +400,7 @@ test_bad_handles() {
 # memshare_while_mapped GUEST I: nominate a page that somebody has mapped.
 memshare_while_mapped() {
 	local result tool
+	rm -f "$work/mapped"
 	becomes "$bin/host/xenmem" "${dom[$1]}" map w "$(page "$1" "$2")" 1 say mapped hold >"$work/mapped" &
 	tool=$!
 	await "$work/mapped" mapped >&2

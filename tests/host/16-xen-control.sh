@@ -265,6 +265,7 @@ test_core_ends() {
 test_client_killed() {
 	local client
 	rm -f "$work/count"
+	rm -f "$work/count"
 	"$bin/lombard" run -n counter -m 8M "$probe" count >"$work/count" &
 	client=$!
 	await "$work/count" "probe: count *"
@@ -334,6 +335,7 @@ test_no_libraries() {
 # Whoever runs it interrupts it: it ends with its client.
 test_interrupted_without_libraries() {
 	local client
+	rm -f "$work/count"
 	rm -f "$work/count"
 	LOMBARD_XEN_LIBS=/nonexistent "$bin/lombard" run -n counter -m 8M "$probe" count >"$work/count" 2>"$work/why-not" &
 	client=$!
