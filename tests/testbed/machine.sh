@@ -27,15 +27,19 @@ machine_packages_npt='qemu-system-x86 seabios'
 # before something else is delivered.  Guests with interrupts then crash now and then; small ones have
 # none.  In a machine with one processor there is nothing to turn to.
 #
+# Its TSC is this processor's: so fast it counts, whatever the kernel inside thinks when it has measured while
+# the host was busy.  A clock that runs 20 times too fast was seen, and everything times out.
+#
 # qemu DIR KERNEL-DIR LIMIT ARGUMENT...
 qemu() {
-	local dir=$1 kernel=$2 limit=$3 disk=()
+	local dir=$1 kernel=$2 limit=$3 disk=() khz
 	shift 3
+	khz=$("$build/bin/testbed/tsckhz") || return 1
 	[ -z "$debian_dir" ] || disk=(-drive "file=$debian_dir/disk,if=virtio,format=raw,snapshot=on")
 	timeout --foreground --signal=KILL "$limit" qemu-system-x86_64 -M pc -accel tcg,thread=single -cpu max,+svm,+npt -smp "$processors" -m 1024 \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-monitor "unix:$dir/monitor,server=on,wait=off" \
-		-kernel "$kernel/vmlinux" -initrd "$dir/initramfs.cpio" -append "$kernel_arguments $more_arguments" "${disk[@]}" "$@"
+		-kernel "$kernel/vmlinux" -initrd "$dir/initramfs.cpio" -append "$kernel_arguments tsc_early_khz=$khz $more_arguments" "${disk[@]}" "$@"
 }
 
 machine_npt() {

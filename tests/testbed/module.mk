@@ -12,11 +12,12 @@
 #
 # tests/testbed/run.sh has more to offer.
 
-PROGS        += testbed/hold
+PROGS        += testbed/hold testbed/tsckhz
 testbed/hold_SRCS := tests/testbed/hold.c
+testbed/tsckhz_SRCS := tests/testbed/tsckhz.c
 
 TESTBED      := tests/testbed/run.sh --build $(B) --guests $(GUEST_B)
-TESTBED_NEED := $(addprefix $(B)/bin/,$(BIN_PROGS) $(HOST_PROGS) testbed/hold $(filter unit/vmm/%,$(UNIT_TESTS))) $(ALL)
+TESTBED_NEED := $(addprefix $(B)/bin/,$(BIN_PROGS) $(HOST_PROGS) testbed/hold testbed/tsckhz $(filter unit/vmm/%,$(UNIT_TESTS))) $(ALL)
 # Hosts with an unstable TSC are among those where Lombard has to work: 6.1 is made one.
 NPT_KERNELS   = $(or $(KERNELS),6.1:tsc=unstable 6.12)
 # ... but KVM promises guests with several vCPUs no reliable TSC then, and Linux has its time from it.
