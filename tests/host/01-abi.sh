@@ -105,10 +105,9 @@ test_unknown_calls_are_counted() {
 }
 
 # Events, timers and clocks of those that take interrupts.
-# It counts interrupts: check-linux has it where one may come twice (machine.sh of the testbeds).
+# It counts interrupts.
 test_upcalls() {
-	[ "${TESTBED:-}" != npt ] || [ ! -e /sys/devices/system/cpu/cpu1 ] ||
-		skip "in a testbed with two processors QEMU may deliver an interrupt twice"
+	need_single_interrupts
 	expect 0 lombard run -m 8M --vcpus 2 "$probe" upcall
 	says 'probe: upcall: ok' "$out"
 }

@@ -8,10 +8,7 @@
 limit=480
 
 # options WORDS: of a guest that runs linuxxen with them, separated by commas.
-options() {
-	printf '%s\n' --kernel "$linux/vmlinuz" --initrd "$linux/initrd" --memory 192M \
-		--append "console=hvc0 quiet panic=-1 do=xen,$1"
-}
+options() { linux_options "do=xen,$1"; }
 
 # runs WORDS [OPTION...]: all of it goes well.
 runs() {

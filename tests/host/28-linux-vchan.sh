@@ -31,9 +31,9 @@ functions=(
 
 # start_guest NAME: one with a shell at its console.
 start_guest() {
-	local fd fifo=$work/$test_name/$1.keys
-	expect 0 lombard run -d -n "$1" --kernel "$linux/vmlinuz" --initrd "$linux/initrd" --memory 192M \
-		--append "console=hvc0 quiet panic=-1 do=shell"
+	local fd fifo=$work/$test_name/$1.keys arguments
+	mapfile -t arguments < <(linux_options do=shell)
+	expect 0 lombard run -d -n "$1" "${arguments[@]}"
 	read -r "number[$1]" _ "shows[$1]" <<<"$out"
 	seen[$1]=0
 	mkfifo "$fifo"

@@ -11,10 +11,7 @@ patience=300 # seconds, until a Linux guest has booted
 examples=$bin/examples
 
 # options COMMANDS: of a guest that runs A,B+C,D (A B && C D).
-options() {
-	printf '%s\n' --kernel "$linux/vmlinuz" --initrd "$linux/initrd" --memory 192M \
-		--append "console=hvc0 quiet panic=-1 xen_privcmd.unrestricted=1 do=run,$1"
-}
+options() { linux_options "xen_privcmd.unrestricted=1 do=run,$1"; }
 
 # boot NAME COMMANDS: in the background; its console is in `console`.
 boot() {

@@ -17,7 +17,12 @@ need_linux() {
 	*' vmx '* | *' svm '*) ;;
 	*) skip "the processor has neither VMX nor SVM, so KVM can't run Linux here; the testbeds do" ;;
 	esac
-	[ "${TESTBED:-}" != npt ] || [ ! -e /sys/devices/system/cpu/cpu1 ] ||
-		skip "this emulated machine interrupts guests twice now and then; one with a single processor does not"
+	need_single_interrupts
 	[ -r "$linux/vmlinuz" ] || skip "there is no Linux kernel for guests here (tests/testbed/linux.sh makes a directory of it)"
+}
+
+# linux_options WORDS: of `lombard run`, a line for each, for a guest that does what WORDS of its command line say.
+linux_options() {
+	printf '%s\n' --kernel "$linux/vmlinuz" --initrd "$linux/initrd" --memory 192M \
+		--append "console=hvc0 quiet panic=-1 $1"
 }
