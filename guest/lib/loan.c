@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Lending and borrowing: loan_op with types. */
+#include "loan_find.h"
 #include "lombard-guest.h"
 #include "start.h"
 
@@ -98,21 +99,6 @@ int loan_next(uint64_t after, struct loan_query *loan)
 	return query(LOANOP_next, after, loan);
 }
 
-/* The first offer there is now that fits; -XEN_ENOENT if none does. */
-static int find_offer(uint64_t tag, uint64_t mask, uint16_t kind, struct loan_query *loan)
-{
-	struct loan_query offer = {0};
-	int err;
-
-	while ((err = loan_next(offer.id, &offer)) == 0) {
-		if ((offer.tag & mask) != tag || (kind != 0 && offer.kind != kind))
-			continue;
-		*loan = offer;
-		return 0;
-	}
-	return err;
-}
-
 int loan_wait(
     uint64_t tag, uint64_t mask, uint16_t kind, uint64_t deadline, struct loan_query *loan)
 {
@@ -123,7 +109,7 @@ int loan_wait(
 	if (port == 0)
 		err = event_bind_virq(LOMBARD_VIRQ_LOAN, &port);
 	while (err == 0) {
-		err = find_offer(tag, mask, kind, loan);
+		err = loan_find(tag, mask, kind, loan);
 		if (err != -XEN_ENOENT)
 			return err;
 		err = event_wait(&port, 1, deadline, NULL);

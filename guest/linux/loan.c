@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/loan_find.h"
 #include "domain.h"
 #include "hugemem.h"
 #include "lib/now.h"
@@ -282,21 +283,6 @@ int loan_next(uint64_t after, struct loan_query *loan)
 	return query(LOANOP_next, after, loan);
 }
 
-/* The first offer there is now that fits; -ENOENT if none does. */
-static int find_offer(uint64_t tag, uint64_t mask, uint16_t kind, struct loan_query *loan)
-{
-	struct loan_query offer = {0};
-	int error;
-
-	while ((error = loan_next(offer.id, &offer)) == 0) {
-		if ((offer.tag & mask) != tag || (kind != 0 && offer.kind != kind))
-			continue;
-		*loan = offer;
-		return 0;
-	}
-	return error;
-}
-
 /* The descriptor of the event of loans; -1: another program has it.  Asked again each time: it may end. */
 static int event_fd(void)
 {
@@ -336,7 +322,7 @@ int loan_wait(
 	while (error == 0) {
 		/* Bound before the look, so that no offer falls between looking and sleeping. */
 		fd = event_fd();
-		error = find_offer(tag, mask, kind, loan);
+		error = loan_find(tag, mask, kind, loan);
 		if (error != -ENOENT)
 			return error;
 		error = sleep_until(fd, deadline);
