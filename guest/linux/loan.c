@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <bsd/sys/queue.h>
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../lib/loan_find.h"
 #include "domain.h"
 #include "hugemem.h"
 #include "lib/now.h"
+#include "lib/program.h"
 #include "lombard-loan.h"
 
 #define NSEC_PER_SEC UINT64_C(1000000000)
@@ -299,19 +298,15 @@ static int event_fd(void)
 /* Until there may be something new.  Of several threads one takes the event: the others look again, too. */
 static int sleep_until(int fd, uint64_t deadline)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	uint64_t now = now_ns(), left = deadline > now ? deadline - now : 0;
-	struct timespec ts;
+	uint64_t now = now_ns(), look = now + (fd < 0 ? LOOK_NS : NSEC_PER_SEC);
+	int error;
 
-	if (left == 0)
+	if (now >= deadline)
 		return -ETIME;
-	if (left > LOOK_NS)
-		left = fd < 0 ? LOOK_NS : left < NSEC_PER_SEC ? left : NSEC_PER_SEC;
-	ts = (struct timespec){
-	    .tv_sec = (time_t)(left / NSEC_PER_SEC), .tv_nsec = (long)(left % NSEC_PER_SEC)};
-	if (ppoll(&p, 1, &ts, NULL) == 1)
+	error = program_wait(fd, look < deadline ? look : deadline);
+	if (error == 0)
 		(void)domain_take(fd);
-	return 0;
+	return error == -ETIME ? 0 : error;
 }
 
 int loan_wait(
