@@ -224,6 +224,7 @@ static void wait_any(struct front *f)
 	__atomic_store_n(&f->shared->rsp_event, f->rsp_cons + 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&f->shared->rsp_prod, __ATOMIC_SEQ_CST) != f->rsp_cons)
 		return;
+	f->slept++;
 	expect(95, "a response", event_wait(&f->port, 1, time_after(PATIENCE), NULL), 0);
 }
 
@@ -251,8 +252,10 @@ void front_publish(struct front *f)
 
 	__atomic_store_n(&f->shared->req_prod, f->req_prod, __ATOMIC_SEQ_CST);
 	if (f->req_prod - __atomic_load_n(&f->shared->req_event, __ATOMIC_SEQ_CST) <
-	    f->req_prod - old)
+	    f->req_prod - old) {
+		f->sent++;
 		(void)event_send(f->port);
+	}
 }
 
 static void grant_some(struct front_io *io, unsigned int pages, bool writable)
@@ -277,7 +280,7 @@ static void list_segments(
 	}
 }
 
-void front_start(
+void front_queue(
     struct front *f, struct front_io *io, uint8_t operation, uint64_t sector, unsigned int sectors)
 {
 	unsigned int pages = (sectors + FRONT_PAGE_SECTORS - 1) / FRONT_PAGE_SECTORS;
@@ -304,6 +307,12 @@ void front_start(
 		list_segments(io, sectors, e.rw.seg);
 	}
 	front_raw(f, io, &e, operation);
+}
+
+void front_start(
+    struct front *f, struct front_io *io, uint8_t operation, uint64_t sector, unsigned int sectors)
+{
+	front_queue(f, io, operation, sector, sectors);
 	front_publish(f);
 }
 

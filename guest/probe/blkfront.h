@@ -41,6 +41,7 @@ struct front {
 	RING_IDX req_prod, rsp_cons;
 	uint32_t refs[FRONT_MAX_RING], port;
 	struct front_io ios[FRONT_MAX_IOS];
+	uint64_t sent, slept; /* events, and waits for one */
 };
 
 /* front_connect: up to Connected.  front_close: by Closing and Closed, until the backend is Closed. */
@@ -59,11 +60,14 @@ void front_say(enum xenbus_state state);
 /*
  * front_get: an unused io, waiting for one if need be.
  * front_start: sectors (up to 8 * FRONT_PAGES with indirect requests, 88 without) from or to data.
+ * front_queue: the same, but the backend does not see it before front_publish.
  * front_simple: one without data: BLKIF_OP_FLUSH_DISKCACHE, or BLKIF_OP_DISCARD.
  * front_wait: until it is done.  => its status; the io is unused again
  */
 struct front_io *front_get(struct front *f);
 void front_start(
+    struct front *f, struct front_io *io, uint8_t operation, uint64_t sector, unsigned int sectors);
+void front_queue(
     struct front *f, struct front_io *io, uint8_t operation, uint64_t sector, unsigned int sectors);
 void front_simple(
     struct front *f, struct front_io *io, uint8_t operation, uint64_t sector, uint64_t sectors);

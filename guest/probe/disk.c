@@ -33,7 +33,7 @@ void disk_begin(int argc, char **argv)
 		fail(1, "no memory for %llu sectors", (unsigned long long)front.sectors);
 }
 
-static unsigned int most_sectors(void)
+unsigned int disk_most_sectors(void)
 {
 	return front.indirect ? INDIRECT_SECTORS : DIRECT_SECTORS;
 }
@@ -85,7 +85,7 @@ void disk_sweep(uint8_t operation)
 
 	while (sector < front.sectors) {
 		for (n = 0; n < BATCH && sector < front.sectors; n++) {
-			len = 1 + (unsigned int)disk_random(most_sectors());
+			len = 1 + (unsigned int)disk_random(disk_most_sectors());
 			if (len > front.sectors - sector)
 				len = (unsigned int)(front.sectors - sector);
 			start(&parts[n], operation, sector, len);
@@ -179,7 +179,7 @@ static void random_batch(void)
 	struct part parts[BATCH];
 
 	for (unsigned int i = 0; i < BATCH; i++) {
-		unsigned int n = 1 + (unsigned int)disk_random(most_sectors());
+		unsigned int n = 1 + (unsigned int)disk_random(disk_most_sectors());
 		uint8_t op = disk_random(3) == 0 ? BLKIF_OP_READ : BLKIF_OP_WRITE;
 
 		if (n > stripe)
@@ -257,34 +257,6 @@ static void disk_close(int argc, char **argv)
 		disk_sweep(i % 3 == 0 ? BLKIF_OP_WRITE : BLKIF_OP_READ);
 	}
 	disk_tell_hash();
-	front_close(&front);
-}
-
-/* How long it takes to read all of it, rounds=N times; the host knows what its own reads take. */
-static void disk_bench(int argc, char **argv)
-{
-	uint64_t rounds = arg_u64(argc, argv, "rounds", 4), begun, total = 0;
-	struct front_io *ios[BATCH] = {NULL};
-	unsigned int n;
-
-	disk_begin(argc, argv);
-	n = most_sectors();
-	begun = time_ns();
-	for (uint64_t i = 0; i < rounds; i++)
-		for (uint64_t sector = 0, k = 0; sector + n <= front.sectors; sector += n, k++) {
-			struct front_io **io = &ios[k % BATCH];
-
-			if (*io != NULL)
-				expect(16, "read", front_wait(&front, *io), BLKIF_RSP_OKAY);
-			*io = front_get(&front);
-			front_start(&front, *io, BLKIF_OP_READ, sector, n);
-			total += n * FRONT_SECTOR;
-		}
-	for (unsigned int i = 0; i < BATCH; i++)
-		if (ios[i] != NULL && ios[i]->busy)
-			expect(16, "read", front_wait(&front, ios[i]), BLKIF_RSP_OKAY);
-	printf("probe: bytes=%llu us=%llu\n", (unsigned long long)total,
-	    (unsigned long long)((time_ns() - begun) / 1000));
 	front_close(&front);
 }
 

@@ -8,14 +8,18 @@
 extern struct front front;
 extern char *disk_image; /* what the disk holds, or should hold */
 
-/* disk_begin: connect as the arguments say.  disk_random: below n. */
+/* disk_begin: connect as the arguments say.  disk_random: below n.  disk_most_sectors: of one request. */
 void disk_begin(int argc, char **argv);
 uint64_t disk_random(uint64_t n);
+unsigned int disk_most_sectors(void);
 
 /* disk_write_all: new contents, flushed.  disk_sweep: write the image, or compare with it. */
 void disk_write_all(void);
 void disk_sweep(uint8_t operation);
 void disk_tell_hash(void);
+
+/* diskbench.c */
+void disk_bench(int argc, char **argv);
 
 /* diskbad.c */
 void disk_bad(int argc, char **argv);

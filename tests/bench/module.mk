@@ -26,3 +26,4 @@ bench-run: $(addprefix $(B)/bin/,bench/bench bench/floor lombard-vmm) $(GUEST_B)
 		--guest=$(GUEST_B)/probe.elf --csv=$(CSV) --guests=$(BENCH_GUESTS) --effort=$(EFFORT)
 
 include tests/bench/chan/module.mk
+include tests/bench/blk/module.mk
