@@ -282,7 +282,7 @@ static int get_fpu(const struct vcpu *v, struct wire_vcpu *s)
 	return 0;
 }
 
-/* Guests have no more than x87 and SSE (cpuid.c), and all of that is in the FXSAVE area. */
+/* x87 and SSE are in the FXSAVE area.  What else a guest has, as AVX's upper halves, stays as it is. */
 static int set_fpu(const struct vcpu *v, const struct wire_vcpu *s)
 {
 	struct kvm_xsave x;

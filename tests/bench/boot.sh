@@ -13,7 +13,7 @@ rounds=${1:-5}
 bin=$PWD/build/release/bin
 linux=$PWD/linux
 memory=256
-append='quiet panic=-1 do=poweroff'
+append='noxsave quiet panic=-1 do=poweroff'
 
 work=$(mktemp -d) || exit 1
 export LOMBARD_SOCKET=$work/cell.sock
@@ -45,7 +45,7 @@ boot_lombard() {
 		--mem "${memory}M" --append "console=hvc0 $append"
 }
 
-# Without its clock chip this kernel waits for it for ever; XSAVE: see hv/lib/guestcpu.c.
+# Without its clock chip this kernel waits for it for ever; XSAVE: see docs/testing.md.
 boot_qemu() {
 	until_init qemu-system-x86_64 -M microvm,rtc=on -accel kvm -cpu host,-xsave -m "$memory" -nodefaults \
 		-no-user-config -display none -no-reboot -serial stdio \
@@ -74,7 +74,7 @@ memory_of() {
 measure_memory() {
 	local console pid
 	read -r _ _ console < <("$bin/lombard" run -d -n held --kernel "$linux/vmlinuz" \
-		--initrd "$linux/initrd" --mem "${memory}M" --append 'console=hvc0 quiet do=hold')
+		--initrd "$linux/initrd" --mem "${memory}M" --append 'console=hvc0 noxsave quiet do=hold')
 	until grep -q 'guest: init at' "$console"; do sleep 0.1; done
 	pid=$("$bin/lombard" list | awk '$2 == "held" { print $4 }')
 	printf 'of %d MiB a Linux guest takes %d KiB; its process takes %d KiB beside that\n' "$memory" \

@@ -12,7 +12,7 @@ boot() {
 	local want=$1 what=$2
 	shift 2
 	expect "$want" lombard run --kernel "$linux/vmlinuz" --initrd "$linux/initrd" \
-		--append "console=hvc0 earlyprintk=xen quiet panic=-1 do=$what" --mem 256M "$@"
+		--append "$linux_words earlyprintk=xen quiet panic=-1 do=$what" --mem 256M "$@"
 }
 
 # A timer has to interrupt each time.
@@ -44,7 +44,7 @@ test_panic_of_four_cpus() {
 test_much_memory() {
 	need_linux
 	expect 0 lombard run --kernel "$linux/vmlinuz" --initrd "$linux/initrd" --vcpus 2 --memory 5G \
-		--append "console=hvc0 earlyprintk=xen loglevel=5 panic=-1 do=poweroff"
+		--append "$linux_words earlyprintk=xen loglevel=5 panic=-1 do=poweroff"
 	[[ $out =~ ([0-9]+)" kB, hypervisor" ]] || fail "it does not say how much memory it has"
 	[ "${BASH_REMATCH[1]}" -gt $((4 * 1024 * 1024)) ] || fail "it has found ${BASH_REMATCH[1]} KiB"
 	[[ $out != *"add_to_physmap failed"* ]] || fail "it has no grant table"
@@ -63,7 +63,7 @@ test_detached() {
 	local memory
 	need_linux
 	expect 0 lombard run -d -n held --kernel "$linux/vmlinuz" --initrd "$linux/initrd" \
-		--append "console=hvc0 quiet do=hold" --memory 256M
+		--append "$linux_words quiet do=hold" --memory 256M
 	read -r domid _ console <<<"$out"
 	find_vmm "$domid"
 	await "$console" 'guest: init at*' 60
@@ -79,7 +79,7 @@ test_calls_passed_on() {
 	local kernel=$work/spoilt ticks
 	need_linux
 	expect 0 "$bin/host/spoilcalls" "$linux/vmlinuz" "$kernel"
-	set -- --kernel "$kernel" --initrd "$linux/initrd" --memory 256M --append "console=hvc0 quiet panic=-1 do=xen,calls"
+	set -- --kernel "$kernel" --initrd "$linux/initrd" --memory 256M --append "$linux_words quiet panic=-1 do=xen,calls"
 	case $(uname -r) in
 	6.1.*)
 		expect 1 lombard run "$@"

@@ -266,7 +266,7 @@ test_protocol() {
 test_linux() {
 	need_linux
 	expect 0 lombard run -d -n linux --kernel "$linux/vmlinuz" --initrd "$linux/initrd" \
-		--append "console=hvc0 quiet do=shell" --memory 256M
+		--append "$linux_words quiet do=shell" --memory 256M
 	at_terminal 0 "see:guest: init at" raw $'type:echo here is $((6 * 7))\r' "see:here is 42" "$detach" \
 		"see:detached from linux" lines -- console linux
 	at_terminal 0 "see:guest: init at" "see:here is 42" raw $'type:cat /sys/hypervisor/type\r' "see:xen" \
@@ -278,7 +278,7 @@ test_linux_in_the_foreground() {
 	need_linux
 	at_terminal 0 "see:guest: init at" raw $'type:echo $((41 + 1)) times\r' "see:42 times" "$detach" \
 		"see:detached from front, which goes on" lines -- run -n front --kernel "$linux/vmlinuz" \
-		--initrd "$linux/initrd" --append "console=hvc0 quiet do=shell" --memory 256M
+		--initrd "$linux/initrd" --append "$linux_words quiet do=shell" --memory 256M
 	run bash -c 'printf "echo and \$((6 * 7)) more\npoweroff -f\n" | "$0" console front' "$bin/lombard"
 	equal status "$status" 0
 	says "42 times" "$out"

@@ -22,7 +22,7 @@ disk_cell() {
 # run_linux NAME WHAT DISK: in the background.
 run_linux() {
 	expect 0 lombard run -d -n "$1" --kernel "$linux/vmlinuz" --initrd "$linux/initrd" \
-		--append "console=hvc0 earlyprintk=xen quiet panic=-1 do=$2" --memory 256M --disk "$3"
+		--append "$linux_words earlyprintk=xen quiet panic=-1 do=$2" --memory 256M --disk "$3"
 	read -r domid _ console <<<"$out"
 }
 

@@ -63,7 +63,7 @@ test_boots_to_a_login() {
 	need_debian
 	store_cell
 	expect 0 lombard run -d -n debian --kernel "$debian/vmlinuz" --initrd "$debian/initrd" --disk "$disk" \
-		--append 'root=/dev/xvda ro console=hvc0 quiet' --mem 320M --vcpus 1
+		--append "root=/dev/xvda ro $linux_words quiet" --mem 320M --vcpus 1
 	open_console debian
 	await_screen 'lombard login:' 240
 	printf 'root\n' >&"$typing"

@@ -19,6 +19,18 @@ runs() {
 	says 'linuxxen: ok' "$out"
 }
 
+# The largest vector registers that a guest should have here.
+vectors() {
+	local flags
+	read_flags
+	case $linux_words$flags in
+	*noxsave*) echo xmm ;;
+	*' avx512f '*) echo zmm ;;
+	*' avx '*) echo ymm ;;
+	*) echo xmm ;;
+	esac
+}
+
 # Hypercalls that Linux tries though they are not there, as FIFO event channels, are counted.
 test_alone() {
 	need_linux
@@ -27,6 +39,7 @@ test_alone() {
 	says 'hypervisor xen PVH' "$out"
 	says 'linuxxen: grants: 200 maps' "$out"
 	says 'linuxxen: events: 200 rounds' "$out"
+	says "linuxsimd: $(vectors) registers are kept" "$out"
 	take_stats || fail "$findings"
 	[ "${stat[guest.counted.count]}" -ge 1 ] || fail "no unknown hypercall was counted"
 	[ "${stat[guest.counted.count]}" -le 20 ] || fail "${stat[guest.counted.count]} unknown hypercalls"

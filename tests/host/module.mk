@@ -41,7 +41,7 @@ $(B)/bin/host/libxencall-refuses.so: $(XENREFUSE_OBJS) host-tools/xen/xencall.ma
 		-Wl,--version-script,host-tools/xen/xencall.map -o $@ $(XENREFUSE_OBJS) $(XENLIB_LIBS)
 
 # Run in Linux guests, which have no libraries; without sanitizers, whatever VARIANT is.
-STATIC_PROGS := host/linuxxen host/unixend
+STATIC_PROGS := host/linuxxen host/linuxsimd host/unixend
 HOST_PROGS   += $(STATIC_PROGS)
 $(STATIC_PROGS:%=$(B)/bin/%): $(B)/bin/%: tests/%.c
 	$(SAY) LD $@

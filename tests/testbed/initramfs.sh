@@ -85,7 +85,7 @@ add_xen() {
 
 # What linux.sh makes, for guests.
 add_linux() {
-	"$root/tests/testbed/linux.sh" "$kernel" "$tree/$ours/linux" "$build"/bin/host/{linuxxen,unixend} \
+	"$root/tests/testbed/linux.sh" "$kernel" "$tree/$ours/linux" "$build"/bin/host/{linuxxen,linuxsimd,unixend} \
 		"$build"/bin/linux/* || exit 1
 }
 

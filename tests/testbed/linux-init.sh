@@ -44,6 +44,7 @@ xen,*)
 	insmod /modules/xen-privcmd.ko unrestricted=1
 	# shellcheck disable=SC2046 # words
 	linuxxen $(echo "${what#xen,}" | tr , ' ')
+	linuxsimd
 	poweroff -f
 	;;
 run,*)

@@ -66,7 +66,8 @@ machine_packages_ept='bochs bochs-term bochsbios vgabios xorriso isolinux syslin
 # Bochs' time is made of instructions: so many are a second, and so fast its TSC counts, whatever the
 # processor's model says of itself.
 bochs_hz=50000000
-bochs_arguments="$kernel_arguments nokaslr tsc_early_khz=$((bochs_hz / 1000)) no_timer_check"
+# Bochs tells a size of the compacted XSAVE area that Linux does not believe, and would use no XSAVE at all then.
+bochs_arguments="$kernel_arguments clearcpuid=xsavec,xsaves nokaslr tsc_early_khz=$((bochs_hz / 1000)) no_timer_check"
 
 bochs_cd() {
 	local dir=$1 kernel=$2

@@ -298,6 +298,22 @@ Test(state, tsc_set_moves_its_first_value)
 	cr_expect_eq(v.tsc_first, 4400, "600 ticks since it began, as before");
 }
 
+/* A tool's state ends with SSE: XSTATE_BV is at 512, AVX's upper halves are at 576. */
+Test(state, what_tools_do_not_know_of_stays)
+{
+	struct vcpu v = vcpu;
+	struct wire_vcpu s;
+
+	kvm.xsave.region[512 / 4] = 4;
+	kvm.xsave.region[576 / 4] = 0x12345678;
+	cr_assert_eq(state_get(&v, &s), 0);
+	s.fxsave[160] = 0xab; /* xmm0 */
+	cr_assert_eq(state_set(&v, &s), 0);
+	cr_expect_eq(kvm.xsave.region[160 / 4], 0xab);
+	cr_expect_eq(kvm.xsave.region[512 / 4], 7, "x87, SSE and AVX are there");
+	cr_expect_eq(kvm.xsave.region[576 / 4], 0x12345678);
+}
+
 Test(state, exception_under_way_comes_back)
 {
 	struct vcpu v = vcpu;
