@@ -12,6 +12,8 @@
 
 #include "lib/sys.h"
 
+#define LOOK_AT_ONCE 512u /* pages */
+
 struct memfd_store *memfd_store_of(struct uvm_store *st)
 {
 	return (struct memfd_store *)((char *)st - offsetof(struct memfd_store, ms_store));
@@ -22,6 +24,29 @@ static void *memfd_kva(struct uvm_store *st, uint64_t index)
 	return memfd_store_of(st)->ms_base + index * uvm_store_frame_size(st);
 }
 
+/*
+ * How many pages from index on, of n at most, the kernel has in memory.  0: it did not say, or the first one is
+ * swapped out, or they are huge.
+ */
+static uint64_t in_memory(const struct memfd_store *ms, uint64_t index, uint64_t n)
+{
+	unsigned char there[LOOK_AT_ONCE];
+	uint64_t i = 0;
+
+	if (n > LOOK_AT_ONCE)
+		n = LOOK_AT_ONCE;
+	if (ms->ms_store.st_frame_pages > 1 ||
+	    mincore(ms->ms_base + index * UVM_PAGE_SIZE, n * UVM_PAGE_SIZE, there) != 0)
+		return 0;
+	while (i < n && (there[i] & 1) != 0)
+		i++;
+	return i;
+}
+
+/*
+ * Where data ends SEEK_HOLE finds by looking at each page up to there, which may be all of a guest's: who asks for
+ * page after page must not pay for that each time.
+ */
 static int memfd_resident(
     struct uvm_store *st, uint64_t index, uint64_t n, uint64_t *first, uint64_t *len)
 {
@@ -36,12 +61,15 @@ static int memfd_resident(
 		return errno == ENXIO ? 0 : -errno;
 	if (data >= end)
 		return 0;
+	*first = (uint64_t)data / size;
+	*len = in_memory(memfd_store_of(st), *first, index + n - *first);
+	if (*len > 0)
+		return 0;
 	hole = lseek(fd, data, SEEK_HOLE);
 	if (hole < 0)
 		return -errno;
 	if (hole > end)
 		hole = end;
-	*first = (uint64_t)data / size;
 	*len = (uint64_t)hole / size - *first;
 	return 0;
 }

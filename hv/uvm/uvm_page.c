@@ -77,12 +77,16 @@ void uvm_store_trim(struct uvm_store *st)
 
 	atomic_store(&st->st_trimmed, true);
 	while (index < end && !atomic_load(&keep_freed)) {
-		if (st->st_ops->so_resident(st, index, end - index, &first, &len) != 0 || len == 0)
+		n = frameless(st, index, end - index);
+		if (n == 0) {
+			index++;
+			continue;
+		}
+		if (st->st_ops->so_resident(st, index, n, &first, &len) != 0)
 			return;
-		n = frameless(st, first, len);
-		if (n > 0)
-			(void)st->st_ops->so_punch(st, first, n);
-		index = first + n + (n < len ? 1 : 0);
+		if (len > 0)
+			(void)st->st_ops->so_punch(st, first, len);
+		index = len > 0 ? first + len : index + n;
 	}
 }
 

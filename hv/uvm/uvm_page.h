@@ -93,7 +93,10 @@ extern struct uvm_lock uvm_queues_lock;
 struct uvm_store_ops {
 	/* The core's own address of a page: valid as long as the store. */
 	void *(*so_kva)(struct uvm_store *, uint64_t index);
-	/* The first run of pages with memory behind them in [index, index + n): *len 0 if none. */
+	/*
+	 * The first run of pages with memory behind them in [index, index + n): *len 0 if none.  It may be told in
+	 * parts: only the first.
+	 */
 	int (*so_resident)(
 	    struct uvm_store *, uint64_t index, uint64_t n, uint64_t *first, uint64_t *len);
 	/*

@@ -158,6 +158,40 @@ LvTest(uvm_page, trim_frees_only_what_no_frame_describes)
 	uvm_store_rele(st);
 }
 
+static const struct uvm_store_ops *soft_ops;
+static uint64_t asked; /* of how many pages */
+
+static int count_asked(
+    struct uvm_store *st, uint64_t index, uint64_t n, uint64_t *first, uint64_t *len)
+{
+	asked += n;
+	return soft_ops->so_resident(st, index, n, first, len);
+}
+
+/* Regression: for each frame that is still there it asked about all pages behind it. */
+LvTest(uvm_page, trim_asks_once_about_each_page)
+{
+	struct uvm_store *st = store_new();
+	struct uvm_page *pg[BANK];
+	struct uvm_store_ops counting = *st->st_ops;
+
+	for (unsigned i = 0; i < BANK; i++) {
+		pg[i] = uvm_page_alloc(st, i, 0);
+		page_fill(uvm_page_kva(pg[i]), 1);
+	}
+	soft_ops = st->st_ops;
+	counting.so_resident = count_asked;
+	st->st_ops = &counting;
+	asked = 0;
+	uvm_store_trim(st);
+	st->st_ops = soft_ops;
+	cr_assert_eq(asked, BANK * (NBANKS - 1), "%lu", asked);
+	cr_assert_eq(st->st_ops->so_blocks(st), BANK);
+	for (unsigned i = 0; i < BANK; i++)
+		put_back(pg[i]);
+	uvm_store_rele(st);
+}
+
 LvTest(uvm_page, a_frame_keeps_its_store)
 {
 	struct uvm_store *st = store_new(), *any;
