@@ -53,7 +53,7 @@ static int unpack_into_ram(
     struct loader *l, const struct bzimage *b, const uint8_t *payload, uint32_t unpacked)
 {
 	const struct unpack_method *m = unpack_method(payload, b->payload_len);
-	uint8_t *ram = gmem_ptr(l->gm, l->packed_at, unpacked);
+	const struct gmem_area *ram = &l->gm->ram;
 	const char *why;
 	int ret;
 
@@ -61,13 +61,14 @@ static int unpack_into_ram(
 		return pvh_bad_image(l,
 		    "its kernel is packed in a way that is not known here (known: "
 		    "gzip, LZ4, LZMA, XZ, Zstandard)");
-	if (ram == NULL)
+	/* In RAM, not in another area: everything else goes by that. */
+	if (l->packed_at > ram->size || unpacked > ram->size - l->packed_at)
 		return failure_set(l->f, -ENOSPC,
 		    "%s needs guest memory up to %lu KiB, and the guest has %lu KiB: give it more",
 		    l->img->path, (unsigned long)((l->packed_at + unpacked + 1023) / 1024),
-		    (unsigned long)(l->gm->ram.size / 1024));
+		    (unsigned long)(ram->size / 1024));
 	gmem_populate(l->gm, l->packed_at, unpacked);
-	ret = unpack(m, payload, b->payload_len, ram, unpacked, &why);
+	ret = unpack(m, payload, b->payload_len, ram->hva + l->packed_at, unpacked, &why);
 	if (ret != 0)
 		return failure_set(l->f, ret,
 		    "%s can't be loaded: its kernel can't be unpacked (%s): %s", l->img->path,

@@ -368,6 +368,22 @@ Test(pvh_linux, unpacked_anywhere)
 	}
 }
 
+/* Regression: a kernel that wants to be in the special area was unpacked there, and then looked for in RAM. */
+Test(pvh_linux, hint_at_memory_that_is_no_ram)
+{
+	static uint8_t special[1 << 20];
+	struct kernel k = good();
+	uint64_t hint = mem.special.gpa + 0x200000;
+
+	mem.special.hva = special;
+	mem.special.size = sizeof(special);
+	make_bzimage(&image, LZ4, &k, sizeof(k), sizeof(k));
+	memcpy(image.at + 0x258, &hint, 8);
+	refused(load_bytes(image.at, image.len), -ENOSPC, "give it more");
+	for (size_t i = 0; i < sizeof(special); i++)
+		cr_assert_eq(special[i], 0);
+}
+
 Test(pvh_linux, length_is_a_lie)
 {
 	struct kernel k = good();
