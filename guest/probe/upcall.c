@@ -187,7 +187,7 @@ static void fires(int check, uint32_t port, uint64_t before, uint64_t when)
 		fail(check + 2, "the timer's port is not pending");
 }
 
-static void timers(void)
+static uint32_t timers(void)
 {
 	struct evtchn_bind_virq bind = {.virq = VIRQ_TIMER};
 	uint64_t before = smp_interrupts[0], when = now() + 20 * MS;
@@ -204,7 +204,8 @@ static void timers(void)
 	expect(50, "another vCPU's", singleshot(1, now() + MS, 0), -XEN_EINVAL);
 	expect(51, "singleshot", singleshot(0, now() + QUIET / 2, 0), 0);
 	expect(52, "stop", vcpu_call(VCPUOP_stop_singleshot_timer, 0, NULL), 0);
-	expect(53, "stop_periodic", vcpu_call(VCPUOP_stop_periodic_timer, 0, NULL), 0);
+	expect(
+	    53, "stop one that does not tick", vcpu_call(VCPUOP_stop_periodic_timer, 0, NULL), 0);
 	none_comes(54, 0, before);
 	when = now() + 10 * MS;
 	expect(55, "set_timer_op", hypercall(__HYPERVISOR_set_timer_op, when, 0, 0, 0, 0), 0);
@@ -213,6 +214,86 @@ static void timers(void)
 	when = now() + 90 * MS;
 	expect(59, "one that wrapped", hypercall(__HYPERVISOR_set_timer_op, ~0ULL, 0, 0, 0, 0), 0);
 	fires(60, bind.port, before, when);
+	return bind.port;
+}
+
+static int64_t periodic(uint64_t vcpu, uint64_t period)
+{
+	struct vcpu_set_periodic_timer arg = {.period_ns = period};
+
+	return vcpu_call(VCPUOP_set_periodic_timer, vcpu, &arg);
+}
+
+/* Ticks of a vCPU, not faster than they should be. */
+static void ticks(int check, uint32_t vcpu, uint32_t port, uint64_t period)
+{
+	uint64_t before = smp_interrupts[vcpu], start = now();
+
+	expect(check, "set_periodic", periodic(vcpu, period), 0);
+	for (unsigned int i = 1; i <= 3; i++) {
+		await_interrupt(check + 1, vcpu, before);
+		before = smp_interrupts[vcpu];
+		if (!take(vcpu, port))
+			fail(check + 2, "no tick is pending");
+		if (now() - start < i * period)
+			fail(check + 3, "tick %u came too early", i);
+	}
+	expect(check + 4, "stop_periodic", vcpu_call(VCPUOP_stop_periodic_timer, vcpu, NULL), 0);
+	/* One may have been on its way. */
+	(void)take(vcpu, port);
+	before = smp_interrupts[vcpu];
+	none_comes(check + 5, vcpu, before);
+}
+
+/* timers has bound vCPU 0's VIRQ_TIMER. */
+static void periodic_timers(uint32_t port)
+{
+	struct evtchn_bind_virq bind = {.virq = VIRQ_TIMER, .vcpu = 1};
+
+	expect(90, "too short a period", periodic(0, MS - 1), -XEN_EINVAL);
+	expect(91, "too long a period", periodic(0, 1ULL << 62), -XEN_EINVAL);
+	expect(92, "vCPU 2", periodic(VCPUS, 10 * MS), -XEN_ENOENT);
+	expect(93, "a wild pointer", vcpu_call(VCPUOP_set_periodic_timer, 0, (void *)~15ULL),
+	    -XEN_EFAULT);
+	ticks(94, 0, port, 10 * MS);
+	expect(100, "bind_virq", hypercall_event_channel_op(EVTCHNOP_bind_virq, &bind), 0);
+	ticks(101, 1, bind.port, 5 * MS);
+}
+
+/* All ports of the guest's end; those of its console and the like with them. */
+static void reset(uint32_t timer)
+{
+	struct evtchn_bind_ipi ipi = {.vcpu = 1}, first;
+	struct evtchn_reset arg = {.dom = 7};
+	struct evtchn_status status = {.dom = DOMID_SELF};
+	struct evtchn_send send;
+
+	expect(110, "bind_ipi", hypercall_event_channel_op(EVTCHNOP_bind_ipi, &ipi), 0);
+	first = ipi;
+	expect(111, "reset of no domain", hypercall_event_channel_op(EVTCHNOP_reset, &arg),
+	    -XEN_ESRCH);
+	arg.dom = 0;
+	expect(
+	    112, "reset of the host", hypercall_event_channel_op(EVTCHNOP_reset, &arg), -XEN_EPERM);
+	send.port = ipi.port;
+	expect(113, "send", hypercall_event_channel_op(EVTCHNOP_send, &send), 0);
+	if (!take(1, ipi.port))
+		fail(114, "refused, it did something");
+	arg.dom = DOMID_SELF;
+	expect(115, "reset", hypercall_event_channel_op(EVTCHNOP_reset, &arg), 0);
+	expect(116, "send", hypercall_event_channel_op(EVTCHNOP_send, &send), -XEN_EINVAL);
+	for (status.port = 1; status.port <= ipi.port; status.port++) {
+		expect(117, "status", hypercall_event_channel_op(EVTCHNOP_status, &status), 0);
+		expect(118, "a port's status", status.status, EVTCHNSTAT_closed);
+	}
+	expect(119, "reset again", hypercall_event_channel_op(EVTCHNOP_reset, &arg), 0);
+	/* All are free, and can be bound. */
+	expect(120, "bind_ipi", hypercall_event_channel_op(EVTCHNOP_bind_ipi, &ipi), 0);
+	expect(121, "its port", ipi.port, 1);
+	/* The timer has no port: nothing comes of it. */
+	expect(122, "singleshot", singleshot(0, now(), 0), 0);
+	if (take(0, timer) || take(1, first.port))
+		fail(123, "a closed port is pending");
 }
 
 /* A poll ends by the interrupt that its vCPU takes, though its own port is never raised. */
@@ -276,15 +357,19 @@ static void clocks(void)
 
 static void upcall(int argc, char **argv)
 {
+	uint32_t port;
+
 	(void)argc, (void)argv;
 	smp_begin(VCPUS);
 	place_shared_info();
 	vectors();
 	interprocessor();
 	registration();
-	timers();
+	port = timers();
+	periodic_timers(port);
 	poll_ends();
 	clocks();
+	reset(port);
 }
 
 const struct test tests_upcall[] = {{"upcall", upcall}};

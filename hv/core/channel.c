@@ -364,25 +364,25 @@ int64_t channel_close(struct guest *g, const struct chan_id *op)
 	return error;
 }
 
-/* The endpoint that is told of events by this port of the guest's, or NULL. */
-static struct endpoint *find_port(struct guest *g, uint32_t port)
+/* An endpoint that is told of events by one of these ports of the guest's, or NULL. */
+static struct endpoint *find_port(struct guest *g, uint32_t first, uint32_t last)
 {
 	struct endpoint *ep;
 
 	channels_lock();
 	LIST_FOREACH (ep, &g->g_channels.co_endpoints, ep_owned)
-		if (ep->ep_own_port && ep->ep_port == port)
+		if (ep->ep_own_port && ep->ep_port >= first && ep->ep_port <= last)
 			break;
 	channels_unlock();
 	return ep;
 }
 
-int channel_port_closes(struct guest *g, uint32_t port)
+int channel_ports_close(struct guest *g, uint32_t first, uint32_t last)
 {
 	struct endpoint *ep;
 	int64_t error = 0;
 
-	while (error == 0 && (ep = find_port(g, port)) != NULL)
+	while (error == 0 && (ep = find_port(g, first, last)) != NULL)
 		error = channel_close(g, &(const struct chan_id){.id = ep->ep_id});
 	return (int)error;
 }

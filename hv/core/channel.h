@@ -34,10 +34,10 @@ struct channel_owner {
 int64_t channel_op(struct guest *g, uint32_t cmd, void *arg, uint32_t len, bool *results);
 
 /*
- * channel_port_closes: the guest is about to close this port: so are the endpoints that were to be told
- * of events by it.  => its thread, inside the world; 0 or -ENOTRECOVERABLE, as channel_op
+ * channel_ports_close: the guest is about to close ports from first to last: so are the endpoints that were to
+ * be told of events by them.  => its thread, inside the world; 0 or -ENOTRECOVERABLE, as channel_op
  */
-int channel_port_closes(struct guest *g, uint32_t port);
+int channel_ports_close(struct guest *g, uint32_t first, uint32_t last);
 
 /*
  * A guest's end, from its own thread, its process being gone.

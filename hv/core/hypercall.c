@@ -215,25 +215,36 @@ static bool by_console(struct guest *g, const struct evtchn_send *op)
 	       evtchn_stand_in(&g->g_events, op->port, false) == 0;
 }
 
-/* What a program of the guest has tied to a port ends before the port does. */
-static int port_closes(struct guest *g, const struct evtchn_close *op)
+/* What programs of the guest have tied to ports ends before the ports do. */
+static int ports_close(struct guest *g, uint32_t first, uint32_t last)
 {
 	int error;
 
 	uvm_world_enter();
-	error = channel_port_closes(g, op->port);
+	error = channel_ports_close(g, first, last);
 	if (error == 0)
-		error = tie_port_closes(g, op->port);
+		error = tie_ports_close(g, first, last);
 	uvm_world_leave();
 	return error;
 }
 
+/* => arg: of the operation's size */
+static int prepare_evtchn(struct guest *g, uint32_t cmd, const void *arg)
+{
+	const struct evtchn_close *close_op = arg;
+	const struct evtchn_reset *reset = arg;
+
+	if (cmd == EVTCHNOP_close)
+		return ports_close(g, close_op->port, close_op->port);
+	if (cmd == EVTCHNOP_reset && (reset->dom == DOMID_SELF || reset->dom == g->g_domid))
+		return ports_close(g, 1, UINT32_MAX);
+	return 0;
+}
+
 static struct answer call_evtchn(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
 {
-	int error = 0;
+	int error = len == evtchn_op_size(cmd) ? prepare_evtchn(g, cmd, arg) : 0;
 
-	if (cmd == EVTCHNOP_close && len == sizeof(struct evtchn_close))
-		error = port_closes(g, arg);
 	if (error == 0)
 		error = evtchn_op(&g->g_events, cmd, arg, len);
 	return (struct answer){.value = error,

@@ -102,15 +102,17 @@ static int untie(struct guest *g, struct tie *ti)
 	return error == -ENOTRECOVERABLE ? error : 0;
 }
 
-int tie_port_closes(struct guest *g, uint32_t port)
+int tie_ports_close(struct guest *g, uint32_t first, uint32_t last)
 {
 	struct tie *ti, *next;
+	unsigned done = 0;
 	int error = 0;
 
 	for (ti = RB_MIN(tietree, &g->g_ties.to_ties); ti != NULL && error == 0; ti = next) {
 		next = RB_NEXT(tietree, &g->g_ties.to_ties, ti);
-		if (ti->ti_port == port)
-			error = untie(g, ti);
+		if (ti->ti_port < first || ti->ti_port > last)
+			continue;
+		error = done++ < TIE_PART ? untie(g, ti) : -ERESTART;
 	}
 	return error;
 }

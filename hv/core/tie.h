@@ -30,8 +30,12 @@ struct tie_owner {
 int tie_op(struct guest *g, const struct loan_tie *op);
 void tie_forget(struct guest *g, uint16_t kind, uint64_t what);
 
-/* tie_port_closes: end what is tied to it.  0 or -ENOTRECOVERABLE (uvm_ledger_return) */
-int tie_port_closes(struct guest *g, uint32_t port);
+/*
+ * tie_ports_close: end what is tied to ports from first to last.
+ * => 0; -ERESTART: a part of it, the rest is for another call; -ENOTRECOVERABLE (uvm_ledger_return)
+ */
+#define TIE_PART 256u
+int tie_ports_close(struct guest *g, uint32_t first, uint32_t last);
 
 /* tie_guest_gone: forget all. */
 void tie_guest_gone(struct guest *g);

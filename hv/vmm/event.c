@@ -101,9 +101,18 @@ static void forget(struct vmm *vm, uint32_t port)
 	}
 }
 
+static void forget_all(struct vmm *vm)
+{
+	for (uint32_t port = 1; port < EVTCHN_PORTS; port++)
+		atomic_store(&vm->events.ipi[port], 0);
+	for (unsigned i = 0; i < vm->cfg.vcpus; i++)
+		atomic_store(&vm->vcpus[i].timer_port, 0);
+}
+
 bool event_asked(struct vmm *vm, uint64_t cmd, const void *arg)
 {
 	struct evtchn_close close_op;
+	struct evtchn_reset reset_op;
 	struct evtchn_send send_op;
 
 	if (!vm->cfg.lapic)
@@ -116,7 +125,31 @@ bool event_asked(struct vmm *vm, uint64_t cmd, const void *arg)
 		memcpy(&close_op, arg, sizeof(close_op));
 		forget(vm, close_op.port);
 	}
+	if (cmd == EVTCHNOP_reset) {
+		memcpy(&reset_op, arg, sizeof(reset_op));
+		if (reset_op.dom == DOMID_SELF || reset_op.dom == vm->cfg.domid)
+			forget_all(vm);
+	}
 	return false;
+}
+
+/* A port of which the core has just made something else: a tool may have closed it under our feet. */
+static void forget_old(struct vmm *vm, uint64_t cmd, const void *arg)
+{
+	struct evtchn_bind_interdomain bound;
+	struct evtchn_alloc_unbound made;
+	struct evtchn_bind_virq virq;
+
+	if (cmd == EVTCHNOP_alloc_unbound) {
+		memcpy(&made, arg, sizeof(made));
+		forget(vm, made.port);
+	} else if (cmd == EVTCHNOP_bind_interdomain) {
+		memcpy(&bound, arg, sizeof(bound));
+		forget(vm, bound.local_port);
+	} else if (cmd == EVTCHNOP_bind_virq) {
+		memcpy(&virq, arg, sizeof(virq));
+		forget(vm, virq.port);
+	}
 }
 
 void event_answered(struct vmm *vm, uint64_t cmd, const void *arg)
@@ -126,6 +159,7 @@ void event_answered(struct vmm *vm, uint64_t cmd, const void *arg)
 
 	if (!vm->cfg.lapic)
 		return;
+	forget_old(vm, cmd, arg);
 	if (cmd == EVTCHNOP_bind_ipi) {
 		memcpy(&ipi, arg, sizeof(ipi));
 		if (ipi.port < EVTCHN_PORTS && ipi.vcpu < vm->cfg.vcpus)

@@ -83,28 +83,50 @@ static int patience(struct vmm *vm, int last)
 }
 
 /* A timer that was set anew after it had fired has nothing to be read. */
-static void take_timer(struct vcpu *v)
+static void take_timer(struct vcpu *v, int timer)
 {
 	uint64_t times;
 
-	if (read(v->timer, &times, sizeof(times)) == (ssize_t)sizeof(times))
+	if (read(timer, &times, sizeof(times)) == (ssize_t)sizeof(times))
 		event_timer(v);
+}
+
+/* Of each vCPU: the core's event, and its timers. */
+#define PER_VCPU 3
+
+static void watch(struct pollfd p[PER_VCPU], const struct vcpu *v)
+{
+	p[0] = (struct pollfd){.fd = v->upcall, .events = POLLIN};
+	p[1] = (struct pollfd){.fd = v->timer, .events = POLLIN};
+	p[2] = (struct pollfd){.fd = v->ticks, .events = POLLIN};
+}
+
+static void serve(const struct pollfd p[PER_VCPU], struct vcpu *v)
+{
+	upcall_pay(v);
+	if (p[1].revents)
+		take_timer(v, v->timer);
+	if (p[2].revents)
+		take_timer(v, v->ticks);
+	if (!p[0].revents)
+		return;
+	count_off(v->upcall);
+	(void)inject(v);
+	event_wake_pollers(v->vm);
 }
 
 _Noreturn void upcall_serve(struct vmm *vm)
 {
-	struct pollfd p[2 + 2 * WIRE_MAX_VCPUS] = {
+	struct pollfd p[2 + PER_VCPU * WIRE_MAX_VCPUS] = {
 	    {.fd = WIRE_FD_EVENT, .events = POLLIN}, {.fd = vm->upcalls, .events = POLLIN}};
 	unsigned n = vm->cfg.vcpus;
 	int wait = -1;
 
-	for (unsigned i = 0; i < n; i++) {
-		p[2 + i] = (struct pollfd){.fd = vm->vcpus[i].upcall, .events = POLLIN};
-		p[2 + n + i] = (struct pollfd){.fd = vm->vcpus[i].timer, .events = POLLIN};
-	}
+	for (unsigned i = 0; i < n; i++)
+		watch(&p[2 + PER_VCPU * i], &vm->vcpus[i]);
 	for (;;) {
 		wait = patience(vm, wait);
-		if (poll(p, 2 + 2 * n, wait) < 0)
+		if (poll(p, 2 + PER_VCPU * n, wait) < 0)
 			continue;
 		/* Of ports that interrupt nobody: whoever polls looks for himself. */
 		if (p[0].revents) {
@@ -113,18 +135,8 @@ _Noreturn void upcall_serve(struct vmm *vm)
 		}
 		if (p[1].revents)
 			count_off(vm->upcalls);
-		for (unsigned i = 0; i < n; i++) {
-			struct vcpu *v = &vm->vcpus[i];
-
-			upcall_pay(v);
-			if (p[2 + n + i].revents)
-				take_timer(v);
-			if (!p[2 + i].revents)
-				continue;
-			count_off(v->upcall);
-			(void)inject(v);
-			event_wake_pollers(vm);
-		}
+		for (unsigned i = 0; i < n; i++)
+			serve(&p[2 + PER_VCPU * i], &vm->vcpus[i]);
 	}
 }
 

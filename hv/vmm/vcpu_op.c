@@ -17,19 +17,27 @@
 
 #define PAGE_SHIFT 12
 #define NSEC_PER_SEC UINT64_C(1000000000)
-#define SOON UINT64_C(100000000) /* ns */
-#define FAR_SHIFT 50		 /* 2^50 ns: 13 days */
+#define SOON UINT64_C(100000000)     /* ns */
+#define FAR_SHIFT 50		     /* 2^50 ns: 13 days */
+#define PERIOD_MIN UINT64_C(1000000) /* ns; both bounds are Xen's */
+#define PERIOD_MAX (UINT64_MAX >> 2)
+
+static int new_timer(int *fd, struct failure *f)
+{
+	*fd = SYS(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+	return *fd < 0 ? failure_sys(f, -errno, "a vCPU's timer can't be set up") : 0;
+}
 
 int timer_init(struct vmm *vm, struct failure *f)
 {
-	for (unsigned i = 0; i < vm->cfg.vcpus; i++) {
-		struct vcpu *v = &vm->vcpus[i];
+	int ret = 0;
 
-		v->timer = SYS(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-		if (v->timer < 0)
-			return failure_sys(f, -errno, "a vCPU's timer can't be set up");
+	for (unsigned i = 0; i < vm->cfg.vcpus && !ret; i++) {
+		ret = new_timer(&vm->vcpus[i].timer, f);
+		if (!ret)
+			ret = new_timer(&vm->vcpus[i].ticks, f);
 	}
-	return 0;
+	return ret;
 }
 
 /* host: CLOCK_MONOTONIC; 0: never.  What is past fires at once. */
@@ -58,6 +66,28 @@ static int arm_for_guest(struct vcpu *v, uint64_t when, bool only_future)
 	ret = arm(v, 0);
 	event_timer(v);
 	return ret;
+}
+
+/* 0: no more ticks.  Those that nobody was there to take are one. */
+static int tick_every(struct vcpu *v, uint64_t period)
+{
+	const struct timespec ts = {
+	    .tv_sec = (time_t)(period / NSEC_PER_SEC), .tv_nsec = (long)(period % NSEC_PER_SEC)};
+	const struct itimerspec its = {.it_value = ts, .it_interval = ts};
+
+	return timerfd_settime(v->ticks, 0, &its, NULL) ? -errno : 0;
+}
+
+static int64_t set_periodic(struct vcpu *v, struct vcpu *target, const struct hypercall *h)
+{
+	struct vcpu_set_periodic_timer op;
+	int ret = gmem_copy_in(&v->vm->mem, &h->paging, &op, h->arg[2], sizeof(op));
+
+	if (ret)
+		return ret;
+	if (op.period_ns < PERIOD_MIN || op.period_ns > PERIOD_MAX)
+		return -EINVAL;
+	return tick_every(target, op.period_ns);
 }
 
 static int64_t set_singleshot(struct vcpu *v, const struct hypercall *h)
@@ -160,11 +190,13 @@ static int64_t register_time(struct vcpu *v, struct vcpu *target, const struct h
 	return gmem_copy_out(&v->vm->mem, &h->paging, gva, &ti, sizeof(ti));
 }
 
-/* Timers are set by their own vCPUs. */
+/* The periodic one may be set by any vCPU, the other one by its own. */
 static int64_t timer_command(struct vcpu *v, struct vcpu *target, const struct hypercall *h)
 {
+	if (h->arg[0] == VCPUOP_set_periodic_timer)
+		return set_periodic(v, target, h);
 	if (h->arg[0] == VCPUOP_stop_periodic_timer)
-		return 0; /* there is none that could tick */
+		return tick_every(target, 0);
 	if (target != v)
 		return -EINVAL;
 	return h->arg[0] == VCPUOP_set_singleshot_timer ? set_singleshot(v, h) : arm(v, 0);
@@ -188,6 +220,7 @@ int64_t vcpu_op(struct vcpu *v, const struct hypercall *h)
 		return register_time(v, target, h);
 	case VCPUOP_get_runstate_info:
 		return get_runstate(v, h);
+	case VCPUOP_set_periodic_timer:
 	case VCPUOP_stop_periodic_timer:
 	case VCPUOP_set_singleshot_timer:
 	case VCPUOP_stop_singleshot_timer:

@@ -48,6 +48,7 @@ struct vcpu {
 	_Atomic bool polling;	/* it is in SCHEDOP_poll: whoever raises an event adds to wake */
 	_Atomic bool up;	/* it has run: it has made a hypercall */
 	int timer;		/* timerfd, CLOCK_MONOTONIC; with a LAPIC */
+	int ticks;		/* likewise, the periodic one */
 	_Atomic uint32_t timer_port; /* what its VIRQ_TIMER is bound to; 0: nothing */
 	struct vcpu_info
 	    *info; /* where it is registered; NULL: in the shared info page.  events.mutex */
@@ -239,7 +240,7 @@ void event_answered(struct vmm *vm, uint64_t cmd, const void *arg);
 void event_shared_moved(struct vcpu *v, uint64_t gfn);
 void event_info_moved(struct vcpu *v, uint64_t gpa);
 
-/* event_timer: v's timer has fired.  event_wake_pollers: some port is pending.  Any thread. */
+/* event_timer: a timer of v's has fired.  event_wake_pollers: some port is pending.  Any thread. */
 void event_timer(struct vcpu *v);
 void event_wake_pollers(struct vmm *vm);
 

@@ -261,6 +261,13 @@ int evtchn_close_port(struct evtchn_domain *ed, uint32_t port)
 	return 0;
 }
 
+void evtchn_close_ports(struct evtchn_domain *ed)
+{
+	for (uint32_t i = 1; i < ed->ed_nports; i++)
+		if (ed->ed_ports[i].state != PORT_CORE)
+			(void)evtchn_close_port(ed, i);
+}
+
 int evtchn_send_event(struct evtchn_domain *ed, uint32_t port)
 {
 	struct evtchn_port *p = evtchn_port_of(ed, port);
@@ -346,6 +353,19 @@ static int close_op(struct evtchn_domain *ed, uint32_t port)
 	return p == NULL || p->state == PORT_CORE ? -EINVAL : evtchn_close_port(ed, port);
 }
 
+/* Events that are pending in its ports are lost with them, as with Xen; masks are the guest's. */
+static int reset(struct evtchn_domain *self, const struct evtchn_reset *op)
+{
+	struct evtchn_domain *ed = evtchn_domain_of(self, op->dom);
+
+	if (ed == NULL)
+		return -ESRCH;
+	if (ed != self)
+		return -EPERM;
+	evtchn_close_ports(ed);
+	return 0;
+}
+
 uint32_t evtchn_op_size(uint32_t cmd)
 {
 	switch (cmd) {
@@ -395,6 +415,8 @@ static int dispatch(struct evtchn_domain *ed, uint32_t cmd, void *arg)
 		return unmask(ed, ((struct evtchn_unmask *)arg)->port);
 	case EVTCHNOP_status:
 		return evtchn_get_status(ed, arg);
+	case EVTCHNOP_reset:
+		return reset(ed, arg);
 	default:
 		return -ENOSYS;
 	}

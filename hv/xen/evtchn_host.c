@@ -162,17 +162,12 @@ static int alloc_for_guest(struct evtchn_alloc_unbound *op)
 static int reset(const struct evtchn_reset *op)
 {
 	struct evtchn_domain *ed = evtchn_domain_of(&evtchn_host, op->dom);
-	struct evtchn_port *p;
 
 	if (ed == NULL)
 		return -ESRCH;
 	if (ed == &evtchn_host)
 		return -EPERM;
-	for (uint32_t i = 1; i < ed->ed_nports; i++) {
-		p = evtchn_port_of(ed, i);
-		if (p != NULL && p->state != PORT_CORE)
-			(void)evtchn_close_port(ed, i);
-	}
+	evtchn_close_ports(ed);
 	return 0;
 }
 

@@ -46,6 +46,7 @@ int evtchn_new_port(struct evtchn_domain *ed, enum port_state state, uint32_t re
 int evtchn_bind_interdomain(struct evtchn_domain *ed, struct evtchn_bind_interdomain *op);
 int evtchn_bind_virq(struct evtchn_domain *ed, struct evtchn_bind_virq *op);
 int evtchn_close_port(struct evtchn_domain *ed, uint32_t port);
+void evtchn_close_ports(struct evtchn_domain *ed); /* all but those that the core has bound */
 int evtchn_send_event(struct evtchn_domain *ed, uint32_t port);
 int evtchn_get_status(struct evtchn_domain *self, struct evtchn_status *op);
 

@@ -480,7 +480,7 @@ Test(channel, own_port_is_raised_and_closes_the_endpoint)
 	cr_assert(raised(g));
 
 	uvm_world_enter();
-	cr_assert_eq(channel_port_closes(g, port), 0);
+	cr_assert_eq(channel_ports_close(g, port, port), 0);
 	uvm_world_leave();
 	cr_assert_eq(close_it(g, op.id), -EBADF);
 	cr_assert(raised(h));

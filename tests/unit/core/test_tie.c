@@ -120,17 +120,17 @@ Test(tie, what_is_tied_ends_with_its_port_only)
 		port[i] = new_port(lender);
 		cr_assert_eq(tie(lender, LOAN_TIE_OFFER, id[i], port[i]), 0);
 	}
-	cr_assert_eq(tie_port_closes(lender, port[1] + 1), 0);
+	cr_assert_eq(tie_ports_close(lender, port[1] + 1, port[1] + 1), 0);
 	cr_assert(offered(id[0]) && offered(id[1]));
-	cr_assert_eq(tie_port_closes(lender, port[1]), 0);
+	cr_assert_eq(tie_ports_close(lender, port[1], port[1]), 0);
 	cr_assert(offered(id[0]) && !offered(id[1]));
 	cr_assert_eq(lender->g_ties.to_count, 1);
 	/* Tied once more, it is tied to the new port. */
 	cr_assert_eq(tie(lender, LOAN_TIE_OFFER, id[0], port[1]), 0);
 	cr_assert_eq(lender->g_ties.to_count, 1);
-	cr_assert_eq(tie_port_closes(lender, port[0]), 0);
+	cr_assert_eq(tie_ports_close(lender, port[0], port[0]), 0);
 	cr_assert(offered(id[0]));
-	cr_assert_eq(tie_port_closes(lender, port[1]), 0);
+	cr_assert_eq(tie_ports_close(lender, port[1], port[1]), 0);
 	cr_assert(!offered(id[0]));
 	end();
 }
@@ -149,10 +149,33 @@ Test(tie, windows_are_returned_and_forgotten_ones_stay)
 	cr_assert_eq(tie(borrower, LOAN_TIE_WINDOW, RAM + 1, port), 0);
 	tie_forget(borrower, LOAN_TIE_WINDOW, RAM + 1);
 	tie_forget(borrower, LOAN_TIE_WINDOW, RAM + 2);
-	cr_assert_eq(tie_port_closes(borrower, port), 0);
+	cr_assert_eq(tie_ports_close(borrower, port, port), 0);
 	cr_assert(!uvm_ledger_window_p(borrower->g_map, RAM));
 	cr_assert(uvm_ledger_window_p(borrower->g_map, RAM + 1));
 	cr_assert(uvm_ledger_window_p(borrower->g_map, RAM + 2));
+	end();
+}
+
+/* However much is tied, a call does a part; and a reset closes all ports. */
+Test(tie, much_ends_in_parts)
+{
+	uint32_t port[2];
+	uint64_t id = 0;
+
+	begin();
+	for (unsigned i = 0; i < 2; i++)
+		port[i] = new_port(lender);
+	for (unsigned i = 0; i < 2 * TIE_PART + 1; i++) {
+		id = lend(0);
+		cr_assert_eq(tie(lender, LOAN_TIE_OFFER, id, port[i % 2]), 0);
+	}
+	cr_assert_eq(tie_ports_close(lender, 1, UINT32_MAX), -ERESTART);
+	cr_assert_eq(lender->g_ties.to_count, TIE_PART + 1);
+	cr_assert(offered(id));
+	cr_assert_eq(tie_ports_close(lender, 1, UINT32_MAX), -ERESTART);
+	cr_assert_eq(tie_ports_close(lender, 1, UINT32_MAX), 0);
+	cr_assert(!offered(id) && lender->g_ties.to_count == 0);
+	cr_assert_eq(tie_ports_close(lender, 1, UINT32_MAX), 0);
 	end();
 }
 

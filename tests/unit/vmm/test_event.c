@@ -126,6 +126,49 @@ Test(event, timer_raises_what_it_is_bound_to)
 	cr_assert_eq(FIRST_PAGE.evtchn_pending[0], 0);
 }
 
+Test(event, reset_forgets_all_ports)
+{
+	struct evtchn_reset op = {.dom = 5};
+
+	vm.cfg.domid = 7;
+	event_shared_moved(&vm.vcpus[0], 0);
+	ipi(1, 0);
+	ipi(EVTCHN_PORTS - 1, 1);
+	virq(VIRQ_TIMER, 8, 1);
+	cr_assert(!event_asked(&vm, EVTCHNOP_reset, &op));
+	cr_assert(send_to(1) && send_to(EVTCHN_PORTS - 1), "the core refuses it");
+	op.dom = DOMID_SELF;
+	cr_assert(!event_asked(&vm, EVTCHNOP_reset, &op), "the core closes them");
+	cr_assert(!send_to(1) && !send_to(EVTCHN_PORTS - 1));
+	FIRST_PAGE.evtchn_pending[0] = 0;
+	event_timer(&vm.vcpus[1]);
+	cr_assert_eq(FIRST_PAGE.evtchn_pending[0], 0);
+	ipi(1, 0);
+	op.dom = 7;
+	cr_assert(!event_asked(&vm, EVTCHNOP_reset, &op) && !send_to(1));
+}
+
+/*
+ * Regression: a tool closes a guest's ports, the guest makes other ones, and what it sent by those went to itself.
+ */
+Test(event, port_that_is_something_else_now)
+{
+	struct evtchn_alloc_unbound unbound = {.port = 9};
+	struct evtchn_bind_interdomain bound = {.local_port = 10};
+
+	event_shared_moved(&vm.vcpus[0], 0);
+	for (uint32_t port = 9; port < 12; port++)
+		ipi(port, 1);
+	event_answered(&vm, EVTCHNOP_alloc_unbound, &unbound);
+	event_answered(&vm, EVTCHNOP_bind_interdomain, &bound);
+	virq(VIRQ_TIMER, 11, 1);
+	for (uint32_t port = 9; port < 12; port++)
+		cr_assert(!send_to(port), "%u", port);
+	virq(VIRQ_DEBUG, 11, 1);
+	event_timer(&vm.vcpus[1]);
+	cr_assert_eq(FIRST_PAGE.evtchn_pending[0], 0);
+}
+
 /* Who polls is woken by what interrupts nobody; who does not, is left alone. */
 Test(event, masked_port_wakes_pollers)
 {

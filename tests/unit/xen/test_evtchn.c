@@ -401,6 +401,48 @@ Test(evtchn, host_allocates_in_guest)
 	leave(&a);
 }
 
+static int reset_by(struct domain *d, domid_t dom)
+{
+	struct evtchn_reset op = {.dom = dom};
+
+	return evtchn_op(&d->ed, EVTCHNOP_reset, &op, sizeof(op));
+}
+
+/* All of a guest's ports, but for the core's; the other ends wait, as when they are closed singly. */
+Test(evtchn, guest_resets_itself)
+{
+	static struct domain d, other;
+	struct evtchn_bind_virq virq = {.virq = VIRQ_TIMER, .vcpu = 1};
+	struct program a = program();
+	struct evtchn_bind_interdomain to_host = {.remote_dom = EVTCHN_HOST};
+	uint32_t core, sends, pa;
+
+	smp_domain(&d, 7);
+	domain(&other, 8);
+	cr_assert_eq(evtchn_core_alloc(&d.ed, &core), 0);
+	sends = ipi(&d, 1);
+	cr_assert_eq(evtchn_op(&d.ed, EVTCHNOP_bind_virq, &virq, sizeof(virq)), 0);
+	cr_assert_eq(evtchn_handle_unbound(a.handle, 7, &pa), 0);
+	to_host.remote_port = pa;
+	cr_assert_eq(evtchn_op(&d.ed, EVTCHNOP_bind_interdomain, &to_host, sizeof(to_host)), 0);
+	cr_assert_eq(reset_by(&d, 8), -EPERM);
+	cr_assert_eq(reset_by(&d, EVTCHN_HOST), -EPERM);
+	cr_assert_eq(reset_by(&d, 9), -ESRCH);
+	cr_assert_eq(send_to(&d, sends), 0);
+	cr_assert_eq(reset_by(&d, DOMID_SELF), 0);
+	cr_assert_eq(send_to(&d, sends), -EINVAL);
+	cr_assert(!take(&d, sends), "its event is gone with it");
+	cr_assert_eq(status_of(7, virq.port).status, EVTCHNSTAT_closed);
+	cr_assert_eq(status_of(7, core).status, EVTCHNSTAT_interdomain);
+	cr_assert_eq(status_of(EVTCHN_HOST, pa).status, EVTCHNSTAT_unbound);
+	cr_assert_eq(reset_by(&d, 7), 0);
+	cr_assert_eq(
+	    evtchn_op(&d.ed, EVTCHNOP_bind_virq, &virq, sizeof(virq)), 0, "it is free again");
+	domain_gone(&other);
+	domain_gone(&d);
+	leave(&a);
+}
+
 /* A port that waits for a program can be served by the core, but only while it waits. */
 Test(evtchn, core_stands_in_for_a_program)
 {
