@@ -51,6 +51,7 @@ unit/chan_fuzz_SRCS := $(wildcard tests/fuzz/*.c) $(CHAN_SRCS)
 
 $(B)/tests/unit/%.o: CPPFLAGS += -Itests/unit
 $(B)/tests/unit/blk/%.o: CPPFLAGS += -Ihost-tools/blk
+$(B)/tests/unit/xenlib/%.o: CPPFLAGS += -Ihost-tools/xen
 # Parts of the small guests' library that need no guest.
 $(B)/tests/unit/guest/%.o $(B)/guest/lib/%.o: CPPFLAGS += -Iguest/lib
 

@@ -88,6 +88,11 @@ int io_submit(struct io *io)
 	return n < 0 ? n : 0;
 }
 
+bool io_any(const struct io *io)
+{
+	return io_uring_cq_ready(&io->uring) > 0;
+}
+
 bool io_done(struct io *io, bool wait, uint64_t *tag, int *result)
 {
 	struct io_uring_cqe *cqe;

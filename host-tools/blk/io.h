@@ -31,6 +31,9 @@ void io_start(struct io *io, enum blk_kind kind, const struct iovec *iov, unsign
     uint64_t offset, uint64_t length, uint64_t tag);
 int io_submit(struct io *io);
 
+/* io_any: is one done? */
+bool io_any(const struct io *io);
+
 /* io_done: one that is done, if any (or the next one: wait).  *result: bytes, or -errno */
 bool io_done(struct io *io, bool wait, uint64_t *tag, int *result);
 

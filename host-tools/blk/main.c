@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cell.h"
+#include "lib/spin.h"
 #include "lib/version.h"
 #include "only.h"
 #include "sandbox.h"
@@ -180,6 +181,29 @@ static void follow_front(struct backend *b)
 
 /* ---- serving ---- */
 
+/* Rounds without a look at the descriptors. */
+#define BLIND 64u
+
+static bool work(void *vbd)
+{
+	return vbd_work(vbd);
+}
+
+/* While the kernel works for us it shall have the processor. */
+static bool wait_work(struct vbd *v, struct spin *spin)
+{
+	return v->under_way > 0 ? vbd_work(v) : spin_look(spin, work, v);
+}
+
+/* => must it sleep before there is anything to do? */
+static bool serve_disk(struct vbd *v, struct spin *spin)
+{
+	for (unsigned i = 0; i < BLIND; i++)
+		if (!vbd_serve(v) && !wait_work(v, spin))
+			return !vbd_rest(v);
+	return false;
+}
+
 static int serve(struct backend *b)
 {
 	struct pollfd p[] = {
@@ -188,11 +212,15 @@ static int serve(struct backend *b)
 	    {.fd = io_fd(&b->vbd.io), .events = POLLIN},
 	    {.fd = store_fd(&b->store), .events = POLLIN},
 	};
-	bool more = true;
+	struct spin spin = {0};
+	bool sleep;
 
 	for (;;) {
-		if (poll(p, sizeof(p) / sizeof(p[0]), more ? 0 : -1) < 0 && errno != EINTR)
+		sleep = serve_disk(&b->vbd, &spin);
+		if (poll(p, sizeof(p) / sizeof(p[0]), sleep ? -1 : 0) < 0 && errno != EINTR)
 			return -errno;
+		if (sleep && b->vbd.under_way == 0)
+			spin_slept(&spin);
 		if (p[0].revents != 0)
 			return 0;
 		/* The cell has ended, which the other descriptor says, too. */
@@ -202,7 +230,6 @@ static int serve(struct backend *b)
 			store_changed(&b->store);
 			follow_front(b);
 		}
-		more = vbd_serve(&b->vbd);
 	}
 }
 

@@ -75,14 +75,19 @@ enum ring_next ring_next(struct ring *r, union blk_entry *copy, uint32_t *index)
 	return RING_REQUEST;
 }
 
+bool ring_any(const struct ring *r)
+{
+	return load(&r->shared->req_prod) != r->req_cons;
+}
+
 bool ring_more(struct ring *r)
 {
-	if (load(&r->shared->req_prod) != r->req_cons)
+	if (ring_any(r))
 		return true;
 	store(&r->shared->req_event, r->req_cons + 1);
 	/* Either the guest sees that it must send an event, or we see its request. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return load(&r->shared->req_prod) != r->req_cons;
+	return ring_any(r);
 }
 
 void ring_answer(struct ring *r, uint64_t id, uint8_t operation, int16_t status)

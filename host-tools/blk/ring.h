@@ -53,6 +53,9 @@ bool ring_attach(struct ring *r, void *shared, unsigned pages);
 enum ring_next { RING_EMPTY, RING_REQUEST, RING_LIES };
 enum ring_next ring_next(struct ring *r, union blk_entry *copy, uint32_t *index);
 
+/* ring_any: has one come? */
+bool ring_any(const struct ring *r);
+
 /* ring_more: nothing has come since?  If so, the next request will be an event. */
 bool ring_more(struct ring *r);
 

@@ -35,6 +35,7 @@ static const int allowed[] = {
     /* threads, time, the end */
     SCMP_SYS(futex),
     SCMP_SYS(sched_yield),
+    SCMP_SYS(sched_getaffinity),
     SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(restart_syscall),

@@ -8,10 +8,12 @@
 #include <time.h>
 #include <xentoollog.h>
 
+#include "../xen/evtsend.h"
 #include "../xen/gntfill.h"
 #include "say.h"
 
 #define BIND_PAUSE_MS 10u
+#define AT_A_TIME 8u /* requests */
 
 /* What goes wrong is told by us, and only a few times: a guest can make it go wrong. */
 static void say_nothing(struct xentoollog_logger *logger, xentoollog_level level, int error,
@@ -294,7 +296,7 @@ static void answer(struct vbd *v)
 		any = true;
 	}
 	if (any && ring_push(r))
-		(void)xenevtchn_notify(v->events, v->port);
+		(void)evtsend(v->events, v->port);
 }
 
 static void stop(struct vbd *v)
@@ -304,13 +306,16 @@ static void stop(struct vbd *v)
 			    "makes another one");
 }
 
-/* At most as many as the ring has at a time, so that nobody keeps us here.  => were there more? */
+/*
+ * A few, so that the guest is told of the first responses while we are at the next.
+ * => are there perhaps more?
+ */
 static bool take_requests(struct vbd *v)
 {
 	union blk_entry e;
 	uint32_t index;
 
-	for (uint32_t i = 0; i < v->ring.size; i++) {
+	for (unsigned i = 0; i < AT_A_TIME; i++) {
 		switch (ring_next(&v->ring, &e, &index)) {
 		case RING_REQUEST:
 			take(v, &e, index);
@@ -336,17 +341,34 @@ bool vbd_serve(struct vbd *v)
 	if (v->stopped)
 		return false;
 	answer(v);
-	return more || ring_more(&v->ring);
+	return more;
+}
+
+bool vbd_work(struct vbd *v)
+{
+	return v->connected && ((!v->stopped && ring_any(&v->ring)) || io_any(&v->io));
+}
+
+/* The guest sends events only for requests behind those that ring_more has said. */
+bool vbd_rest(struct vbd *v)
+{
+	if (!v->connected)
+		return false;
+	if (!v->stopped && ring_more(&v->ring))
+		return true;
+	if (v->told)
+		(void)xenevtchn_unmask(v->events, v->port);
+	v->told = false;
+	return false;
 }
 
 bool vbd_event(struct vbd *v)
 {
-	xenevtchn_port_or_error_t port;
+	xenevtchn_port_or_error_t port = xenevtchn_pending(v->events);
 
-	while ((port = xenevtchn_pending(v->events)) >= 0)
-		if (xenevtchn_unmask(v->events, (evtchn_port_t)port) < 0)
-			return false;
-	return errno == EAGAIN || errno == EINTR;
+	if (port >= 0)
+		v->told = v->connected && (uint32_t)port == v->port;
+	return port >= 0 || errno == EAGAIN || errno == EINTR;
 }
 
 /* ---- connecting ---- */
@@ -405,7 +427,7 @@ int vbd_connect(struct vbd *v, const struct vbd_front *front, struct failure *f)
 	v->npages = front->npages;
 	/* Pages that stay mapped can't be lent. */
 	v->grants.persistent = front->persistent && !v->disk->share;
-	v->stopped = false;
+	v->stopped = v->told = false;
 	v->connected = true;
 	/* Whoever was here before may have died before it told the guest of its last responses. */
 	(void)xenevtchn_notify(v->events, v->port);

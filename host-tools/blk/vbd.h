@@ -41,6 +41,7 @@ struct vbd {
 	struct grants grants;
 	xenevtchn_handle *events;
 	bool connected, stopped;
+	bool told; /* of an event: there is no other before vbd_rest */
 	unsigned said;
 	unsigned under_way;
 	unsigned patience_ms; /* for a port that is bound already */
@@ -67,10 +68,14 @@ int vbd_connect(struct vbd *v, const struct vbd_front *front, struct failure *f)
 void vbd_disconnect(struct vbd *v);
 
 /*
- * vbd_event: take the events.  => false: the cell is gone
+ * vbd_event: take an event.  => false: the cell is gone
  * vbd_serve: do what there is to do.  => true: there is more, call it again soon
+ * vbd_work: is there anything to do?  It only looks.
+ * vbd_rest: before sleeping: from now on an event tells.  => true: there is something to do already
  */
 bool vbd_event(struct vbd *v);
 bool vbd_serve(struct vbd *v);
+bool vbd_work(struct vbd *v);
+bool vbd_rest(struct vbd *v);
 
 #endif

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "active.h"
+#include "evtsend.h"
 #include "link.h"
 
 struct xenevtchn_handle {
@@ -140,7 +141,6 @@ int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
 	    xce, &(struct xenwire_request){.op = XENWIRE_EVENT_UNBIND, .u.event.port = port});
 }
 
-/* Waits, unless the program has made the descriptor non-blocking. */
 /*
  * The descriptor of a lost handle stays readable.  Programs that do not look at the error (Xen's
  * vchan-socket-proxy is one) come again for ever: not as fast as they can.
@@ -155,6 +155,7 @@ static void tell_lost(xenevtchn_handle *xce)
 	errno = EPIPE;
 }
 
+/* Waits, unless the program has made the descriptor non-blocking. */
 xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 {
 	uint32_t port;
@@ -168,10 +169,9 @@ xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 }
 
 /* A full socket is soon empty again: the cell does nothing there but take ports. */
-int xenevtchn_unmask(xenevtchn_handle *xce, evtchn_port_t port)
+static int write_number(xenevtchn_handle *xce, uint32_t number)
 {
 	struct pollfd p = {.fd = xce->eh_events, .events = POLLOUT};
-	uint32_t number = port;
 	ssize_t n;
 
 	for (;;) {
@@ -186,6 +186,16 @@ int xenevtchn_unmask(xenevtchn_handle *xce, evtchn_port_t port)
 	if (n >= 0 || errno == ECONNRESET)
 		errno = EPIPE;
 	return -1;
+}
+
+int xenevtchn_unmask(xenevtchn_handle *xce, evtchn_port_t port)
+{
+	return write_number(xce, port);
+}
+
+int evtsend(xenevtchn_handle *xce, evtchn_port_t port)
+{
+	return write_number(xce, port | XENWIRE_EVENT_SEND);
 }
 
 int xenevtchn_restrict(xenevtchn_handle *xce, domid_t domid)

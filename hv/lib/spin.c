@@ -24,31 +24,65 @@ static int alone(void)
 	return n == 1;
 }
 
-static void learn(struct spin *sp, uint64_t waited)
+static void learn(struct spin *sp)
 {
-	if (waited <= MOST_NS)
+	if (now_ns() - sp->sp_from <= MOST_NS)
 		sp->sp_ns = sp->sp_ns * 2 + FIRST_NS < MOST_NS ? sp->sp_ns * 2 + FIRST_NS : MOST_NS;
 	else
 		sp->sp_ns = sp->sp_ns / 2 < FIRST_NS ? 0 : sp->sp_ns / 2;
 }
 
+/* => whether it came; only then the wait is over */
+static bool look(struct spin *sp, bool (*there)(void *), void *arg)
+{
+	sp->sp_from = now_ns();
+	for (;;) {
+		if (there(arg))
+			return true;
+		if (sp->sp_ns == 0 || now_ns() - sp->sp_from >= sp->sp_ns)
+			return false;
+		/* Whoever else can run does so meanwhile. */
+		sched_yield();
+	}
+}
+
+bool spin_look(struct spin *sp, bool (*there)(void *), void *arg)
+{
+	if (!look(sp, there, arg))
+		return false;
+	learn(sp);
+	return true;
+}
+
+void spin_slept(struct spin *sp)
+{
+	if (!alone())
+		learn(sp);
+}
+
+struct polled {
+	struct pollfd *fds;
+	nfds_t n;
+	int ret;
+};
+
+static bool ready(void *arg)
+{
+	struct polled *p = arg;
+
+	p->ret = poll(p->fds, p->n, 0);
+	return p->ret != 0;
+}
+
 int spin_poll(struct spin *sp, struct pollfd *fds, nfds_t n)
 {
-	uint64_t start;
-	int ret;
+	struct polled p = {.fds = fds, .n = n};
 
 	if (alone())
 		return poll(fds, n, -1);
-	start = now_ns();
-	do {
-		ret = poll(fds, n, 0);
-		if (ret != 0 || sp->sp_ns == 0)
-			break;
-		/* Whoever else can run does so meanwhile. */
-		sched_yield();
-	} while (now_ns() - start < sp->sp_ns);
-	if (ret == 0)
-		ret = poll(fds, n, -1);
-	learn(sp, now_ns() - start);
-	return ret;
+	if (spin_look(sp, ready, &p))
+		return p.ret;
+	p.ret = poll(fds, n, -1);
+	spin_slept(sp);
+	return p.ret;
 }

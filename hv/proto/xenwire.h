@@ -28,7 +28,9 @@
  *
  * kind evtchn: the answer to the operation `xen` brings a stream socket.  The core writes a port
  * number (uint32_t) there when an event arrives for a port that is not masked, and masks the port;
- * the client writes the number back to unmask it.
+ * the client writes the number back to unmask it.  With XENWIRE_EVENT_SEND set in it an event is sent by
+ * this port instead, as by EVENT_NOTIFY, but nobody waits for an answer; it is done before requests that
+ * are made afterwards.
  *
  * Port XENWIRE_XENSTORE_PORT of the host is there from the start, for domain 0: a xenstored binds to
  * it in place of a kernel's port.  Nobody hears or sends there.
@@ -39,6 +41,7 @@
 #define XENWIRE_MAX_FDS 16u	   /* with one packet */
 #define XENWIRE_PAGE 4096u
 #define XENWIRE_XENSTORE_PORT 1u
+#define XENWIRE_EVENT_SEND 0x80000000u
 
 enum xenwire_op {
 	XENWIRE_CALL = 1,

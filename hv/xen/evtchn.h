@@ -88,8 +88,8 @@ int evtchn_host_op(uint32_t cmd, void *arg, uint32_t len);
 /*
  * evtchn_handle_open: fd: a stream socket, the caller's, open until evtchn_handle_close has
  * returned.  0, -ENOMEM, -EMFILE.  The number of a port (uint32_t) is written there when an event
- * comes, and the port is masked; the number is read from there to unmask it.  An event for a masked
- * port is delivered when it is unmasked.
+ * comes, and the port is masked; the number is read from there to unmask it, or with
+ * XENWIRE_EVENT_SEND to send an event by it.  An event for a masked port is delivered when it is unmasked.
  *
  * evtchn_handle_close: its ports close, but for those that are held (evtchn_host_hold): they stay
  * until they have been put.

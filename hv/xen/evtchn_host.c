@@ -134,6 +134,11 @@ static void let_go(struct evtchn_port *p, uint32_t port)
 		(void)evtchn_close_port(&evtchn_host, port);
 }
 
+static int notify(struct evtchn_handle *h, uint32_t port)
+{
+	return own_port(h, port) != NULL ? evtchn_send_event(&evtchn_host, port) : -ENOTCONN;
+}
+
 /* While it waits in the backlog, the owner has not been told yet. */
 static void unmask(struct evtchn_handle *h, uint32_t port)
 {
@@ -263,7 +268,10 @@ static void take_numbers(struct evtchn_handle *h, const uint8_t *bytes, size_t n
 			continue;
 		memcpy(&port, h->eh_part, sizeof(port));
 		h->eh_npart = 0;
-		unmask(h, port);
+		if (port & XENWIRE_EVENT_SEND)
+			(void)notify(h, port & ~XENWIRE_EVENT_SEND);
+		else
+			unmask(h, port);
 	}
 }
 
@@ -354,11 +362,10 @@ int evtchn_handle_unbind(struct evtchn_handle *h, uint32_t port)
 
 int evtchn_handle_notify(struct evtchn_handle *h, uint32_t port)
 {
-	int error = -ENOTCONN;
+	int error;
 
 	pthread_mutex_lock(&evtchn_mutex);
-	if (own_port(h, port) != NULL)
-		error = evtchn_send_event(&evtchn_host, port);
+	error = notify(h, port);
 	pthread_mutex_unlock(&evtchn_mutex);
 	return error;
 }

@@ -8,6 +8,7 @@
 #	run.sh BUILD GUESTS [EFFORT [BESIDE]]
 #
 # EFFORT: percent of the rounds.  BESIDE: another build, which has its turn in each round, too.
+# WAYS: only what begins with this (write 0|1, KiB, depth, persistent 0|1), as "0 4 1".
 set -u
 cd "${0%/*}/../../.." || exit 1
 export LC_ALL=C
@@ -132,7 +133,7 @@ for op in 0 1; do
 	for kib in 4 128; do
 		for depth in 1 32; do
 			for persistent in 1 0; do
-				ways+=("$op $kib $depth $persistent")
+				[[ "$op $kib $depth $persistent" != "${WAYS:-}"* ]] || ways+=("$op $kib $depth $persistent")
 			done
 		done
 	done

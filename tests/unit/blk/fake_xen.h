@@ -16,7 +16,8 @@ struct fake {
 	uint8_t *pages;		    /* the guest's view */
 	bool read_only[FAKE_PAGES]; /* granted for reading */
 	unsigned mapped;	    /* pages, by the backend */
-	unsigned notified;
+	unsigned notified, unmasked;
+	bool told; /* an event has come */
 	bool bound;
 	bool stale;		    /* the file has changed */
 	bool fills;		    /* the cell has the disk's file */

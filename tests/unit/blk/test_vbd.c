@@ -304,6 +304,53 @@ Test(vbd, order)
 	}
 }
 
+/* A frontend that looks for its responses is sent an event for the first of them only. */
+Test(vbd, told_of_the_first)
+{
+	union blk_entry e;
+
+	open_all(false, true);
+	fake.notified = 0;
+	for (unsigned i = 0; i < 20; i++) {
+		e = one(BLKIF_OP_READ, i, 0, DATA);
+		put(&e);
+	}
+	settle();
+	cr_assert_eq(fake.notified, 1);
+	for (unsigned i = 0; i < 20; i++)
+		cr_assert_eq(status_of(i, BLKIF_OP_READ), BLKIF_RSP_OKAY);
+}
+
+/* While requests are looked for, nobody need tell of them; before it sleeps, it says so. */
+Test(vbd, rest)
+{
+	union blk_entry e = one(BLKIF_OP_READ, 1, 0, DATA);
+
+	open_all(false, true);
+	cr_assert(!vbd_work(&v));
+	cr_assert(!vbd_rest(&v));
+	cr_assert_eq(shared->req_event, 1);
+	put(&e);
+	fake.told = true;
+	cr_assert(vbd_event(&v));
+	cr_assert(vbd_work(&v));
+	settle();
+	cr_assert_eq(status_of(1, BLKIF_OP_READ), BLKIF_RSP_OKAY);
+	cr_assert_eq(shared->req_event, 1, "it wants to be told");
+	cr_assert_eq(fake.unmasked, 0, "it has not slept");
+	/* One comes just before. */
+	put(&e);
+	cr_assert(vbd_rest(&v));
+	settle();
+	cr_assert_eq(status_of(1, BLKIF_OP_READ), BLKIF_RSP_OKAY);
+	cr_assert(!vbd_rest(&v));
+	cr_assert_eq(shared->req_event, 3);
+	cr_assert_eq(fake.unmasked, 1);
+	/* Nothing was told since. */
+	cr_assert(!vbd_rest(&v));
+	cr_assert_eq(fake.unmasked, 1);
+}
+
 /* Where it was killed does not matter: what had no response is done, and answered once. */
 Test(vbd, successor)
 {

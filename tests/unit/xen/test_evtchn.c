@@ -272,6 +272,45 @@ Test(evtchn, foreign_port_is_not_unmasked)
 	leave(&c);
 }
 
+static void send_by(struct program *pr, uint32_t port)
+{
+	unmask(pr, port | XENWIRE_EVENT_SEND);
+}
+
+Test(evtchn, events_that_nobody_answers)
+{
+	struct program a = program(), b = program();
+	uint32_t pa = unbound(&a, EVTCHN_HOST), pb = bound(&b, EVTCHN_HOST, pa);
+	uint32_t both[2] = {pa, pa | XENWIRE_EVENT_SEND};
+
+	cr_assert_eq(next_event(&b), pb);
+	send_by(&b, pb);
+	cr_assert_eq(next_event(&a), pa);
+	/* It is sent, and nothing else: the port is still masked. */
+	send_by(&b, pb);
+	send_by(&a, pa);
+	cr_assert_eq(next_event(&a), 0);
+	cr_assert_eq(next_event(&b), 0);
+	unmask(&b, pb);
+	cr_assert_eq(next_event(&b), pb);
+	unmask(&b, pb);
+	/* Both in one packet. */
+	cr_assert_eq(write(a.theirs, both, sizeof(both)), (ssize_t)sizeof(both));
+	cr_assert(serve(&a));
+	cr_assert_eq(next_event(&a), pa);
+	cr_assert_eq(next_event(&b), pb);
+	unmask(&b, pb);
+	/* By ports of one's own only, and such as there are. */
+	send_by(&b, pa);
+	send_by(&b, 0);
+	send_by(&b, 4000);
+	send_by(&b, UINT32_MAX);
+	cr_assert_eq(next_event(&a), 0);
+	cr_assert_eq(next_event(&b), 0);
+	leave(&a);
+	leave(&b);
+}
+
 /* More ports than the socket has room for: each is told once, and in order. */
 Test(evtchn, full_socket_loses_nothing)
 {

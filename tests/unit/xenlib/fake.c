@@ -556,6 +556,19 @@ uint32_t fake_notify_port(void)
 	return look(&fake.notify_port);
 }
 
+uint32_t fake_number(void)
+{
+	uint32_t number = 0;
+	int stream;
+
+	pthread_mutex_lock(&mutex);
+	cr_assert(!LIST_EMPTY(&fake.clients));
+	stream = LIST_FIRST(&fake.clients)->stream;
+	pthread_mutex_unlock(&mutex);
+	cr_assert_eq(read(stream, &number, sizeof(number)), sizeof(number));
+	return number;
+}
+
 uint64_t *fake_page(unsigned n)
 {
 	return fake.pages + n * (PAGE / sizeof(uint64_t));

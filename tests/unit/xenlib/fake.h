@@ -62,6 +62,9 @@ int fake_has_connections(unsigned n);
 /* The byte and port that the last map or share had for its end. */
 uint32_t fake_notify_offset(void), fake_notify_port(void);
 
+/* The next number that a program has written to the stream of its events; it must be the only one. */
+uint32_t fake_number(void);
+
 /* The pages themselves. */
 uint64_t *fake_page(unsigned n);
 

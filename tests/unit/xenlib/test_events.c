@@ -8,6 +8,8 @@
 #include <time.h>
 #include <xentoolcore.h>
 
+#include "evtsend.h"
+#include "proto/xenwire.h"
 #include "xenlib.h"
 
 static xenevtchn_handle *h;
@@ -56,6 +58,22 @@ XenTest(evtchn, events)
 	cr_assert(!readable());
 	cr_assert_eq(xenevtchn_unmask(h, (evtchn_port_t)port), 0);
 	cr_assert_eq(xenevtchn_close(h), 0);
+}
+
+/* Both go the way that events come. */
+XenTest(evtchn, without_an_answer)
+{
+	uint32_t port;
+
+	open_one(0);
+	port = (uint32_t)xenevtchn_bind_unbound_port(h, 1);
+	cr_assert_eq(evtsend(h, port), 0);
+	cr_assert_eq(fake_number(), port | XENWIRE_EVENT_SEND);
+	cr_assert_eq(xenevtchn_unmask(h, port), 0);
+	cr_assert_eq(fake_number(), port);
+	fake_hang_up();
+	FAILS(evtsend(h, port), EPIPE);
+	xenevtchn_close(h);
 }
 
 /* libxl makes the descriptor non-blocking; requests do not care. */
