@@ -55,6 +55,9 @@ int vbd_open(struct vbd *v, const struct disk *disk, uint32_t domid, struct fail
 	v->events = xenevtchn_open(&silent, 0);
 	if (v->events == NULL)
 		return failure_sys(f, -errno, "cannot use event channels");
+	/* From here on no other guest's ports can be had by it. */
+	if (xenevtchn_restrict(v->events, (domid_t)domid) != 0)
+		return failure_sys(f, -errno, "cannot use the guest's event channels");
 	/* What is said to be pending may be gone: never to wait in there. */
 	fd = xenevtchn_fd(v->events);
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)

@@ -200,8 +200,5 @@ int evtsend(xenevtchn_handle *xce, evtchn_port_t port)
 
 int xenevtchn_restrict(xenevtchn_handle *xce, domid_t domid)
 {
-	(void)xce;
-	(void)domid;
-	errno = EOPNOTSUPP;
-	return -1;
+	return ask(xce, &(struct xenwire_request){.op = XENWIRE_EVENT_ONLY, .u.id = domid});
 }

@@ -63,6 +63,7 @@ enum xenwire_op {
 	XENWIRE_EVENT_VIRQ,	   /* reply.value: the new port */
 	XENWIRE_EVENT_UNBIND,
 	XENWIRE_EVENT_NOTIFY,
+	XENWIRE_EVENT_ONLY,
 };
 
 #define XENWIRE_READ 1u
@@ -138,7 +139,11 @@ struct xenwire_request {
 		 * FOREIGN_UNMAP, GRANT_UNMAP, UNSHARE: the number.
 		 *
 		 * GRANT_ONLY: a guest's domid: from now on, for good, the connection can use the grants of
-		 * this guest only, and none when that has ended.  -EPERM afterwards; with maps -EBUSY
+		 * this guest only, and none when that has ended; and send no event when a map ends.
+		 * -EPERM afterwards; with maps -EBUSY
+		 *
+		 * EVENT_ONLY: likewise: new ports for this guest only, and none for virtual interrupts;
+		 * -EBUSY after the first port
 		 *
 		 * GRANT_FILE: after GRANT_ONLY, once: the packet's descriptor is a regular file, open for
 		 * reading, whose pages GRANT_FILL lends.

@@ -8,8 +8,8 @@
 #include "core/file_object.h"
 #include "uvm/uvm_fill.h"
 #include "xen/client_gnttab.h"
-#include "xen/domain.h"
 #include "xen/grant.h"
+#include "xen/only.h"
 
 _Static_assert(XENWIRE_MAX_FILL == UVM_FILL_MAX, "a packet is a call");
 
@@ -20,25 +20,10 @@ void xen_fill_only(struct xen_client *c, struct xen_request *req, struct xen_rep
 {
 	struct grants *gr = c->xc_data;
 
-	rep->head.value = -EPERM;
-	if (gr->gr_only != NULL)
-		return;
-	rep->head.value = -EBUSY;
-	if (!LIST_EMPTY(&gr->gr_maps))
-		return;
-	gr->gr_only = req->head.u.id <= UINT32_MAX ? xen_domain_find((uint32_t)req->head.u.id)
-						   : NULL;
-	rep->head.value = gr->gr_only != NULL ? 0 : -ESRCH;
-}
-
-bool xen_fill_guest_runs(struct grants *gr)
-{
-	bool runs;
-
-	pthread_mutex_lock(&gr->gr_only->g_mutex);
-	runs = gr->gr_only->g_state == GUEST_RUNNING;
-	pthread_mutex_unlock(&gr->gr_only->g_mutex);
-	return runs;
+	if (gr->gr_only == NULL && !LIST_EMPTY(&gr->gr_maps))
+		rep->head.value = -EBUSY;
+	else
+		rep->head.value = xen_only_set(&gr->gr_only, req->head.u.id);
 }
 
 void xen_fill_file(struct xen_client *c, struct xen_request *req, struct xen_reply *rep)
@@ -64,8 +49,7 @@ void xen_fill_end(struct grants *gr)
 		uvm_object_rele(gr->gr_file);
 		uvm_world_leave();
 	}
-	if (gr->gr_only != NULL)
-		guest_put(gr->gr_only);
+	xen_only_drop(&gr->gr_only);
 }
 
 /* What one request is about.  Pages without a pin were refused already. */
@@ -151,7 +135,9 @@ void xen_fill_pages(struct xen_client *c, struct xen_request *req, struct xen_re
 	else if (!file_object_current(gr->gr_file))
 		error = -ESTALE;
 	else
-		error = xen_fill_guest_runs(gr) ? fill_granted(gr, req, rep) : -ESRCH;
+		error = xen_only_check(gr->gr_only, gr->gr_only->g_domid);
+	if (error == 0)
+		error = fill_granted(gr, req, rep);
 	rep->head.value = error;
 	if (error != 0)
 		return;

@@ -11,6 +11,7 @@
 #include "xen/client_gnttab.h"
 #include "xen/grant.h"
 #include "xen/notify.h"
+#include "xen/only.h"
 
 #define MAX_PAGES ((uint64_t)1 << 20) /* of one client: 4 GiB */
 
@@ -173,15 +174,16 @@ static int check_map(const struct grants *gr, const struct xen_request *req)
 	return req->head.n <= MAX_PAGES - gr->gr_npages ? 0 : -ENOSPC;
 }
 
-/* Who serves one guest needs no other's pages. */
+/* Who serves one guest needs no other's pages, and could send events by others' ports. */
 static int check_refs(struct grants *gr, const struct xen_request *req)
 {
-	if (gr->gr_only == NULL)
-		return 0;
-	for (uint32_t i = 0; i < req->head.n; i++)
-		if (req->u.refs[i].domid != gr->gr_only->g_domid)
-			return -EPERM;
-	return xen_fill_guest_runs(gr) ? 0 : -ESRCH;
+	int error = 0;
+
+	if (gr->gr_only != NULL && req->head.u.grant.notify_port != XENWIRE_NO_PORT)
+		return -EPERM;
+	for (uint32_t i = 0; i < req->head.n && error == 0; i++)
+		error = xen_only_check(gr->gr_only, req->u.refs[i].domid);
+	return error;
 }
 
 static int map_refs(struct grants *gr, const struct xen_request *req, struct xen_reply *rep)

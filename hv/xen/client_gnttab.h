@@ -6,7 +6,6 @@
  * a disk may do beside that, for its one guest.
  */
 #include <bsd/sys/queue.h>
-#include <stdbool.h>
 
 #include "core/guest.h"
 #include "uvm/uvm_object.h"
@@ -23,9 +22,6 @@ struct grants {
 
 /* The requests GRANT_ONLY, GRANT_FILE, GRANT_FILL (proto/xenwire.h). */
 xen_request_fn xen_fill_only, xen_fill_file, xen_fill_pages;
-
-/* xen_fill_guest_runs: gr_only, which is set, has begun and not ended: its number is not another's. */
-bool xen_fill_guest_runs(struct grants *gr);
 
 /* xen_fill_end: the client is gone. */
 void xen_fill_end(struct grants *gr);

@@ -160,6 +160,17 @@ test_refused() {
 	expect 0 lombard stop giver
 }
 
+# A handle for one guest, as lombard-blk has it: others' ports are not to be had.
+test_only_one_guest() {
+	local first
+	offer one grant-serve to=0 ro=1
+	first=("$domid" "$port")
+	offer two grant-serve to=0 ro=1
+	expect 0 grant only "${first[@]}" "$domid" "$port"
+	says 'refused' "$out"
+	expect 0 lombard stop one two
+}
+
 test_table_is_a_resource() {
 	offer giver grant-serve to=0 ro=1
 	expect 0 grant table "$domid" "$ref"
@@ -345,5 +356,5 @@ test_vchan() {
 
 host_tests self bad structure_is_only_read batch copies guests guests_readonly guest_grants_host \
 	guest_grants_host_readonly host_grants_guest host_grants_guest_readonly \
-	guest_writes_readonly_page refused table_is_a_resource query_size event_storm program_killed \
+	guest_writes_readonly_page refused only_one_guest table_is_a_resource query_size event_storm program_killed \
 	guest_gone guest_killed mapper_killed loop many_pages programs sharer_killed vchan

@@ -323,6 +323,32 @@ static void refused(char **arg)
 	say("no port: %d", errno);
 }
 
+static void must_refuse(xenevtchn_port_or_error_t port, const char *what)
+{
+	if (port >= 0 || errno != EPERM)
+		fail("%s", what);
+}
+
+/* only DOMID PORT OTHER PORT: a backend's handle, which its guest has taken over. */
+static void only(char **arg)
+{
+	uint32_t domid = number(arg[0]), port = number(arg[1]);
+	uint32_t other = number(arg[2]), others = number(arg[3]);
+	xenevtchn_handle *h = xenevtchn_open(NULL, 0);
+
+	if (h == NULL || xenevtchn_restrict(h, (domid_t)domid) != 0)
+		fail("restrict");
+	must_refuse(xenevtchn_bind_interdomain(h, other, others), "another guest's port");
+	must_refuse(xenevtchn_bind_unbound_port(h, other), "a port for another guest");
+	must_refuse(xenevtchn_bind_unbound_port(h, 0), "a port for the host");
+	must_refuse(xenevtchn_bind_virq(h, 3), "a virtual interrupt");
+	must_refuse(xenevtchn_restrict(h, (domid_t)other), "another guest");
+	good_port(xenevtchn_bind_interdomain(h, domid, port), "its own guest's port");
+	/* Nobody has bound to it meanwhile. */
+	bind_to(other, others);
+	say("refused");
+}
+
 /* storm DOMID FIRST LAST: events of many ports, none of which may be lost. */
 static void storm(char **arg)
 {
@@ -416,6 +442,7 @@ static const struct {
     {"keep", 3, keep},
     {"loop", 0, loop},
     {"refused", 2, refused},
+    {"only", 4, only},
     {"storm", 3, storm},
     {"many", 1, many},
     {"table", 2, table},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: hv/xen/client_gnttab.c hv/xen/client_fill.c hv/xen/client_pages.c hv/xen/notify.c hv/xen/evtchn.c hv/xen/evtchn_host.c hv/xen/grant.c hv/xen/grant_copy.c hv/xen/grant_op.c hv/xen/grant_share.c hv/core/file_object.c hv/pmap/pmap_soft.c hv/pmap/store_memfd.c hv/lib/failure.c hv/lib/sys.c tests/unit/xen/guestfake.c $(UVM_SRCS) */
+/* links: hv/xen/client_gnttab.c hv/xen/client_fill.c hv/xen/client_pages.c hv/xen/notify.c hv/xen/only.c hv/xen/evtchn.c hv/xen/evtchn_host.c hv/xen/grant.c hv/xen/grant_copy.c hv/xen/grant_op.c hv/xen/grant_share.c hv/core/file_object.c hv/pmap/pmap_soft.c hv/pmap/store_memfd.c hv/lib/failure.c hv/lib/sys.c tests/unit/xen/guestfake.c $(UVM_SRCS) */
 /*
  * What the backend of a disk asks of the core: one guest's grants only, and pages of a file in their
  * place.
@@ -318,6 +318,17 @@ Test(client_fill, no_other_guests_grants)
 	cr_assert_eq(map_one(DOMID + 1, REF), -EPERM);
 	cr_assert_gt(map_one(DOMID, REF), 0);
 	grant_share_end(share);
+	end();
+}
+
+/* Ports are numbers of the host's, whoever has made them. */
+Test(client_fill, no_events_when_a_map_ends)
+{
+	begin();
+	cr_assert_eq(only(DOMID), 0);
+	cr_assert_gt(map_one(DOMID, REF), 0);
+	req.head.u.grant.notify_port = XENWIRE_XENSTORE_PORT;
+	cr_assert_eq(ask(XENWIRE_GRANT_MAP, 1, -1), -EPERM);
 	end();
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: hv/xen/client_evtchn.c hv/xen/client_gnttab.c hv/xen/client_fill.c hv/xen/client_gntshr.c hv/xen/client_pages.c hv/xen/notify.c hv/xen/evtchn.c hv/xen/evtchn_host.c hv/xen/grant.c hv/xen/grant_copy.c hv/xen/grant_op.c hv/xen/grant_share.c hv/core/file_object.c hv/pmap/store_memfd.c hv/lib/failure.c hv/lib/sys.c tests/unit/xen/guestfake.c $(UVM_SRCS) */
+/* links: hv/xen/client_evtchn.c hv/xen/client_gnttab.c hv/xen/client_fill.c hv/xen/client_gntshr.c hv/xen/client_pages.c hv/xen/notify.c hv/xen/only.c hv/xen/evtchn.c hv/xen/evtchn_host.c hv/xen/grant.c hv/xen/grant_copy.c hv/xen/grant_op.c hv/xen/grant_share.c hv/core/file_object.c hv/pmap/store_memfd.c hv/lib/failure.c hv/lib/sys.c tests/unit/xen/guestfake.c $(UVM_SRCS) */
 /*
  * The kinds evtchn, gnttab and gntshr as their connections see them, two programs with each other:
  * requests with good and bad words, and the order in which things end.
@@ -14,6 +14,8 @@
 #include "uvm/uvm_audit.h"
 #include "uvm/uvm_loan.h"
 #include "xen/client.h"
+#include "xen/guestfake.h"
+#include "xen/public.h"
 
 static struct xen_request req;
 static struct xen_reply rep;
@@ -416,5 +418,52 @@ Test(clients, nonsense)
 	close_client(b.shares);
 	close(a.stream);
 	close(b.stream);
+	end();
+}
+
+/* Whoever serves one guest has ports for it, and for nobody else: neither others' nor the host's. */
+Test(clients, events_of_one_guest)
+{
+	struct guest *g = &guest_fake.guest;
+	struct program a, b;
+	int64_t port;
+
+	g->g_domid = 7;
+	g->g_state = GUEST_RUNNING;
+	begin(&a, &b);
+	cr_assert_eq(by_number(a.events, XENWIRE_EVENT_ONLY, 8), -ESRCH);
+	cr_assert_eq(by_number(a.events, XENWIRE_EVENT_ONLY, 7 | UINT64_C(1) << 32), -ESRCH);
+	cr_assert_eq(by_number(a.events, XENWIRE_EVENT_ONLY, 7), 0);
+	cr_assert_eq(by_number(a.events, XENWIRE_EVENT_ONLY, 7), -EPERM);
+	port = event(b.events, XENWIRE_EVENT_UNBOUND, 0, 0);
+	cr_assert_gt(port, 0);
+	cr_assert_eq(event(a.events, XENWIRE_EVENT_INTERDOMAIN, 0, (uint32_t)port), -EPERM);
+	cr_assert_eq(
+	    event(a.events, XENWIRE_EVENT_INTERDOMAIN, DOMID_SELF, (uint32_t)port), -EPERM);
+	cr_assert_eq(event(a.events, XENWIRE_EVENT_INTERDOMAIN, 8, 1), -EPERM);
+	cr_assert_eq(event(a.events, XENWIRE_EVENT_INTERDOMAIN, 7 | 1u << 31, 1), -EPERM);
+	cr_assert_eq(event(a.events, XENWIRE_EVENT_UNBOUND, 8, 0), -EPERM);
+	cr_assert_eq(event(a.events, XENWIRE_EVENT_UNBOUND, 0, 0), -EPERM);
+	cr_assert_eq(event(a.events, XENWIRE_EVENT_UNBOUND, DOMID_SELF, 0), -EPERM);
+	req.head.u.event.virq = VIRQ_DOM_EXC;
+	cr_assert_eq(ask(a.events, XENWIRE_EVENT_VIRQ), -EPERM);
+	cr_assert_gt(event(a.events, XENWIRE_EVENT_UNBOUND, 7, 0), 0);
+	/* Its number may be another's by now. */
+	g->g_state = GUEST_ENDED;
+	cr_assert_eq(event(a.events, XENWIRE_EVENT_UNBOUND, 7, 0), -ESRCH);
+	cr_assert_eq(event(a.events, XENWIRE_EVENT_INTERDOMAIN, 7, 1), -ESRCH);
+	g->g_state = GUEST_RUNNING;
+	/* Too late for who has had a port. */
+	cr_assert_eq(by_number(b.events, XENWIRE_EVENT_UNBIND, 0), -ENOTCONN);
+	cr_assert_eq(event(b.events, XENWIRE_EVENT_UNBIND, 0, (uint32_t)port), 0);
+	cr_assert_eq(by_number(b.events, XENWIRE_EVENT_ONLY, 7), -EBUSY);
+	cr_assert_eq(guest_fake.refs, 1);
+	close_client(a.events);
+	cr_assert_eq(guest_fake.refs, 0);
+	close_client(a.maps);
+	close_client(a.shares);
+	close_client(b.events);
+	close_client(b.maps);
+	close_client(b.shares);
 	end();
 }

@@ -279,6 +279,9 @@ static void act(struct client *c, struct request *q, struct reply *r)
 	case XENWIRE_UNSHARE:
 		r->head.value = do_unmap(q);
 		break;
+	case XENWIRE_EVENT_ONLY:
+		r->head.value = q->head.u.id == FAKE_DOMID ? 0 : -ESRCH;
+		break;
 	case XENWIRE_EVENT_UNBOUND:
 	case XENWIRE_EVENT_INTERDOMAIN:
 	case XENWIRE_EVENT_VIRQ:
