@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -36,7 +38,11 @@ static const struct argp_option options[] = {
 static void take_number(
     const char *arg, const char *option, uint64_t *value, bool *has, struct argp_state *state)
 {
-	if (units_parse_number(arg, value))
+	int err = units_parse_number(arg, value);
+
+	if (err == -ERANGE)
+		argp_error(state, "%s %s: more than 0x7fffffffffffffff", option, arg);
+	if (err)
 		argp_error(state, "%s %s: not a number", option, arg);
 	*has = true;
 }
@@ -157,6 +163,23 @@ static int open_file(const char *path, int *fd)
 	return err;
 }
 
+/* The cell lends what there is; who has said how much he wants may rely on that. */
+static int check_range(const struct lend_options *o, int fd)
+{
+	uint64_t pages;
+	struct stat st;
+
+	if (!o->has_pages || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	pages = ((uint64_t)st.st_size + CLI_PAGE_SIZE - 1) / CLI_PAGE_SIZE;
+	if (o->first > pages || o->pages <= pages - o->first)
+		return 0;
+	cli_error("cannot lend %" PRIu64 " pages of %s: it has %" PRIu64 " from page %" PRIu64
+		  " on; without --pages, all of them are lent",
+	    o->pages, o->file, pages - o->first, o->first);
+	return -ERANGE;
+}
+
 static int print_loan(struct cli *cli, json_t *answer)
 {
 	json_int_t id;
@@ -192,6 +215,8 @@ int cmd_lend(struct cli *cli, int argc, char **argv)
 	cli_parse(cli, CLI_WITH_JSON, &argp, &o, argc, argv);
 	if (o.file && open_file(o.file, &fd))
 		return CLI_FAILED;
+	if (o.file && check_range(&o, fd))
+		goto out_file;
 	if (client_open(&c, cli->socket))
 		goto out_file;
 	if (client_call_fds(&c, what, make_request(&o), &fd, o.file ? 1 : 0, &answer))

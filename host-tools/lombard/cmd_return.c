@@ -19,7 +19,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_ARG:
 		if (o->has_id)
-			argp_usage(state);
+			argp_error(state, "%s: one loan at a time", arg);
 		if (units_parse_number(arg, &o->id) || !o->id)
 			argp_error(state, "%s: a loan is a number, see `lombard loans`", arg);
 		o->has_id = true;
@@ -35,8 +35,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     .parser = parse,
     .args_doc = "ID",
-    .doc = "Recall a loan that the host made, or give back one that the host holds.\vNobody can "
-	   "borrow it any more; what is borrowed already keeps its bytes until it is returned.",
+    .doc = "Recall a loan, whoever made it.\vNobody can borrow it any more; what is borrowed "
+	   "already keeps its bytes until it is returned.",
 };
 
 static int print_windows(json_t *answer, uint64_t id)

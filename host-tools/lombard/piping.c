@@ -138,17 +138,30 @@ static void lend_segment(struct piping *p)
 		fail(p, err);
 }
 
+/* It may have ended by itself, with the source. */
+static int check_returned(const char *what, const json_t *answer)
+{
+	return json_integer_value(json_object_get(answer, "errno")) == ENOENT
+		   ? 0
+		   : client_check(what, answer);
+}
+
 static void return_segment(struct piping *p)
 {
+	static const char what[] = "recall the file";
 	json_int_t loan = p->loan;
-	json_t *answer;
+	json_t *answer = NULL;
 	int err;
 
 	p->loan = 0;
 	if (!loan || p->cell_gone)
 		return;
-	err = client_call(p->control, "recall the file",
-	    json_pack("{s:s, s:I}", "op", "return", "id", loan), &answer);
+	err = client_send(
+	    p->control, what, json_pack("{s:s, s:I}", "op", "return", "id", loan), NULL, 0);
+	if (!err)
+		err = client_recv(p->control, what, &answer);
+	if (!err)
+		err = check_returned(what, answer);
 	json_decref(answer);
 	if (err)
 		fail(p, err);

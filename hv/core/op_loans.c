@@ -139,6 +139,11 @@ static json_t *lend_file(struct session *s, json_t *request, const struct uvm_of
 		    f, -EINVAL, "`lend` wants a guest to lend from, or one open file");
 		return NULL;
 	}
+	if (terms->ot_borrower == UVM_DOMID_HOST) {
+		*error = failure_set(
+		    f, -EINVAL, "the host has the file already: lend it to a guest or to \"any\"");
+		return NULL;
+	}
 	uvm_world_enter();
 	*error = file_object_get(s->s_fds[0], &uo, &bytes, f);
 	if (*error == 0) {
@@ -148,7 +153,9 @@ static json_t *lend_file(struct session *s, json_t *request, const struct uvm_of
 			if (bytes > pages * UVM_PAGE_SIZE)
 				bytes = pages * UVM_PAGE_SIZE;
 			*error = uvm_ledger_lend_object(uo, first, pages, bytes, terms, &id);
-			if (*error != 0)
+			if (*error == -ESRCH)
+				failure_set(f, *error, "the borrower has ended");
+			else if (*error != 0)
 				failure_sys(f, *error, "can't lend these pages of the file");
 		}
 		uvm_object_rele(uo);
@@ -167,6 +174,8 @@ static int explain_lend(int error, struct failure *f)
 	case -EINVAL:
 		return failure_set(f, error,
 		    "pages of a channel can't be lent, nor a read-only window copy-on-write");
+	case -ESRCH:
+		return failure_set(f, error, "the lender or the borrower has ended");
 	default:
 		return failure_sys(f, error, "can't lend these pages");
 	}
@@ -264,19 +273,23 @@ json_t *op_return(struct session *s, json_t *request, int *error, struct failure
 	return json_pack("{s:I}", "windows", (json_int_t)windows);
 }
 
-static json_t *domid_or_any(uint32_t domid)
+static json_t *borrower_json(uint32_t domid)
 {
-	return domid == UVM_DOMID_ANY ? json_string("any") : json_integer((json_int_t)domid);
+	if (domid == UVM_DOMID_ANY)
+		return json_string("any");
+	if (domid == UVM_DOMID_NOBODY)
+		return json_string("nobody");
+	return json_integer((json_int_t)domid);
 }
 
 static json_t *loan_json(const struct uvm_offer_info *oi)
 {
 	return json_pack("{s:I, s:i, s:o, s:s, s:I, s:I, s:I, s:I, s:b}", "id",
 	    (json_int_t)oi->oi_id, "lender", (int)oi->oi_lender, "borrower",
-	    domid_or_any(oi->oi_borrower), "kind", oi->oi_kind == UVM_LOAN_TOANON ? "anon" : "page",
-	    "pages", (json_int_t)oi->oi_npages, "bytes", (json_int_t)oi->oi_bytes, "tag",
-	    (json_int_t)oi->oi_tag, "windows", (json_int_t)oi->oi_windows, "recalled",
-	    oi->oi_recalled);
+	    borrower_json(oi->oi_borrower), "kind",
+	    oi->oi_kind == UVM_LOAN_TOANON ? "anon" : "page", "pages", (json_int_t)oi->oi_npages,
+	    "bytes", (json_int_t)oi->oi_bytes, "tag", (json_int_t)oi->oi_tag, "windows",
+	    (json_int_t)oi->oi_windows, "recalled", oi->oi_recalled);
 }
 
 json_t *op_loans(struct session *s, json_t *request, int *error, struct failure *f)

@@ -206,6 +206,21 @@ static bool lender_gone(struct offer *of)
 	return gone;
 }
 
+/* Was it the host's doing?  Then no guest knows its number. */
+static bool host_made(const struct offer *of)
+{
+	return of->of_map == NULL || of->of_terms.ot_by_host;
+}
+
+/*
+ * => ledger locked.  An offer that the host made to a guest that is gone: nobody can borrow it, and nobody
+ * would think of recalling it.
+ */
+static bool pointless(const struct offer *of)
+{
+	return host_made(of) && of->of_terms.ot_borrower == UVM_DOMID_NOBODY;
+}
+
 /* The offer is complete: show it, if it is not too late.  From now on it may end at any time. */
 static bool publish(struct offer *of, uint64_t *id)
 {
@@ -214,7 +229,7 @@ static bool publish(struct offer *of, uint64_t *id)
 
 	uvm_lock(&uvm_ledger_lock);
 	to = of->of_terms.ot_borrower;
-	shown = !lender_gone(of);
+	shown = !lender_gone(of) && !pointless(of);
 	of->of_hidden = !shown;
 	*id = of->of_id;
 	uvm_unlock(&uvm_ledger_lock);
@@ -274,8 +289,10 @@ int uvm_ledger_lend_object(struct uvm_object *uo, uint64_t off, uint64_t n, uint
 	of->of_offset = off;
 	/* The host's own offers are not counted. */
 	(void)enter(of);
-	(void)publish(of, id);
-	return 0;
+	if (publish(of, id))
+		return 0;
+	strike(of);
+	return -ESRCH;
 }
 
 int uvm_offer_get(uint64_t id, uint32_t domid, uint64_t first, uint64_t n, struct offer **ofp)
@@ -387,6 +404,23 @@ static uint64_t first_offer_of(uint32_t lender)
 	return id;
 }
 
+/* => false: there is none */
+static bool first_pointless_offer(uint64_t *id, uint32_t *lender)
+{
+	struct offer *of;
+
+	uvm_lock(&uvm_ledger_lock);
+	RB_FOREACH (of, offertree, &offers)
+		if (pointless(of) && !of->of_recalled && !of->of_hidden)
+			break;
+	if (of != NULL) {
+		*id = of->of_id;
+		*lender = of->of_lender;
+	}
+	uvm_unlock(&uvm_ledger_lock);
+	return of != NULL;
+}
+
 /* Domids come round again: what was offered to this one is not for the next who gets it. */
 static void forget_borrower(uint32_t domid)
 {
@@ -402,9 +436,12 @@ static void forget_borrower(uint32_t domid)
 void uvm_ledger_guest_gone(struct uvm_map *map)
 {
 	uint64_t id, windows;
+	uint32_t lender;
 
 	uvm_map_retire(map);
 	forget_borrower(map->vm_domid);
+	while (first_pointless_offer(&id, &lender))
+		(void)uvm_ledger_recall(lender, id, &windows);
 	while ((id = first_offer_of(map->vm_domid)) != 0)
 		(void)uvm_ledger_recall(map->vm_domid, id, &windows);
 	uvm_borrow_end_all(map);

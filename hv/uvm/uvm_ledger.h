@@ -39,7 +39,8 @@ struct uvm_offer_info {
 struct uvm_offer_terms {
 	uint32_t ot_borrower; /* domid, UVM_DOMID_ANY or UVM_DOMID_HOST */
 	enum uvm_loan_kind ot_kind;
-	bool ot_by_host; /* the host lends in the guest's name: not counted */
+	bool
+	    ot_by_host; /* the host lends in the guest's name: not counted, and ends with the borrower */
 	uint64_t ot_tag;
 };
 
@@ -50,9 +51,9 @@ void uvm_ledger_notify_by(void (*call)(uint32_t domid));
 /*
  * uvm_ledger_lend: freeze pages of a guest and offer them; for the host, wired pages are copied.
  *	Errors as uvm_loan; -EINVAL: to itself;
- *	-ESRCH: the lender is going; -ENOSPC: it has too much on offer
+ *	-ESRCH: the lender is going, or the borrower, if it is by the host; -ENOSPC: it has too much on offer
  * uvm_ledger_lend_object: offer pages of an object on the host's behalf; takes a reference.
- *	bytes: how many of them count, for the borrower
+ *	bytes: how many of them count, for the borrower.  -ESRCH: the borrower is going
  */
 int uvm_ledger_lend(struct uvm_map *lender, uint64_t gfn, uint64_t n,
     const struct uvm_offer_terms *terms, uint64_t *id);
@@ -99,8 +100,8 @@ unsigned uvm_hostloan_extents(struct uvm_hostloan *hl, uint64_t first, uint64_t 
 void uvm_hostloan_return(struct uvm_hostloan *hl);
 
 /*
- * uvm_ledger_guest_gone: return what the guest had borrowed, recall what it offers, and destroy its
- * map: frames that are still on loan become orphans.
+ * uvm_ledger_guest_gone: return what the guest had borrowed, recall what it offers and what the host has
+ * offered to it alone, and destroy its map: frames that are still on loan become orphans.
  * => the map's pmap is not called any more
  */
 void uvm_ledger_guest_gone(struct uvm_map *map);

@@ -219,6 +219,42 @@ test_too_many_pages() {
 	says " 7  28672 " "$out"
 }
 
+# What the host has lent to one guest ends with it, in whosever name: nobody could borrow it any more.
+test_ends_with_borrower() {
+	local all
+	launch lender sleep ms=60000
+	launch borrower sleep ms=60000
+	expect 0 lombard lend --file "$probe" --to borrower
+	expect 0 lombard lend --from lender --gfn 0x100 --pages 4 --to borrower
+	expect 0 lombard lend --file "$probe" --to any
+	all=$out
+	expect 0 lombard stop borrower
+	expect 0 lombard loans
+	says $'\n'"$(printf '%2d' "$all")  host    any " "$out"
+	equal "rows of loans" "$(grep -c . <<<"$out")" 2
+	expect 0 lombard return "$all"
+	expect 0 lombard stop lender
+}
+
+# Bugs: what was not there was left out without a word, and "not a number" was said of large ones.
+test_wrong_ranges() {
+	make_file short 10001
+	expect 1 lombard lend --file "$work/short" --to any --pages 4
+	says "it has 3 from page 0 on" "$err"
+	expect 1 lombard lend --file "$work/short" --to any --first 2 --pages 2
+	says "it has 1 from page 2 on" "$err"
+	expect 1 lombard lend --file "$work/short" --to any --first 3
+	says "has only 3 pages" "$err"
+	expect 1 lombard lend --file "$work/short" --to 0
+	says "the host has the file already" "$err"
+	expect 2 lombard lend --file "$work/short" --to any --tag 0x8000000000000000
+	says "more than 0x7fffffffffffffff" "$err"
+	expect 2 lombard return 1 2
+	says "2: one loan at a time" "$err"
+	expect 0 lombard loans
+	equal "rows of loans" "${out%%$'\n'*}" "$out"
+}
+
 # Bug: an offer to a guest that had ended stayed, and was the next guest's who got that number.
 test_to_ended() {
 	local to
@@ -238,4 +274,4 @@ test_to_ended() {
 
 host_tests read_once partial_last_page part_of_file changed_file counter_and_editor bad_ranges \
 	bad_files fifo to_other_guest truncated_file too_many_pages \
-	odd_names to_ended
+	odd_names ends_with_borrower wrong_ranges to_ended

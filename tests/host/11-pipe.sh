@@ -170,6 +170,9 @@ test_interrupted() {
 	begin_long
 	kill -TERM "$pipe_pid"
 	ended_with 143 ''
+	begin_long
+	kill -HUP "$pipe_pid"
+	ended_with 129 ''
 }
 
 # Where Xen's libraries are missing, hanging up is what stops the guests.
@@ -182,13 +185,17 @@ test_interrupted_without_libraries() {
 	until_true 5 no_guests || fail "still there: $(guest_names)"
 }
 
-# Without a chance to clean up: the guests end all the same.
+# Without a chance to clean up: the guests end all the same, and so does what was lent to the source.
 test_pipe_killed() {
 	begin_long
+	lombard loans
 	kill -KILL "$pipe_pid"
 	wait "$pipe_pid"
 	until_true 5 no_guests || fail "still there: $(guest_names)"
+	until_true 5 no_loans || fail "still lent: $(lombard loans)"
 }
+
+no_loans() { [[ $(lombard loans) != *$'\n'* ]]; }
 
 test_cell_killed() {
 	own_cell killed

@@ -98,10 +98,16 @@ void guest_end(struct mguest *mg)
 			uvm_map_unwire(mg->g.map, mg->page[i].wired);
 	guest_destroy(&mg->g);
 	for (unsigned i = 0; i < MAXOFFERS; i++) {
-		if (m.offer[i].terms.ot_borrower == mg->domid)
-			m.offer[i].terms.ot_borrower = UVM_DOMID_NOBODY;
-		if (m.offer[i].id != 0 && m.offer[i].lender == mg->domid)
-			offer_recalled(&m.offer[i]);
+		struct moffer *of = &m.offer[i];
+		bool borrower = of->terms.ot_borrower == mg->domid;
+
+		if (of->id == 0)
+			continue;
+		if (borrower)
+			of->terms.ot_borrower = UVM_DOMID_NOBODY;
+		/* What the host offered to it alone ends with it. */
+		if (of->lender == mg->domid || (borrower && of->object != NULL))
+			offer_recalled(of);
 	}
 	for (unsigned i = 0; i < PAGES; i++)
 		if (mg->page[i].window_pages > 0)
@@ -136,13 +142,8 @@ void model_fini(void)
 		uvm_hostloan_return(m.hostloan[i].hl);
 		free(m.hostloan[i].copy);
 	}
-	for (unsigned i = 0; i < m.nguests; i++) {
-		for (unsigned k = 0; k < PAGES; k++)
-			if (m.guest[i].page[k].wired != NULL)
-				uvm_map_unwire(m.guest[i].g.map, m.guest[i].page[k].wired);
-		guest_destroy(&m.guest[i].g);
-		free(m.guest[i].bytes);
-	}
+	for (unsigned i = 0; i < m.nguests; i++)
+		guest_end(&m.guest[i]);
 	for (unsigned i = 0; i < MAXOFFERS; i++) {
 		uint64_t windows;
 

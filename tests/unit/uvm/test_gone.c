@@ -262,3 +262,29 @@ LvTest(uvm_gone, offer_to_a_guest_that_is_gone_is_nobody_s)
 	cr_assert_eq(info.oi_borrower, UVM_DOMID_NOBODY);
 	guest_destroy(&next);
 }
+
+/* Bug: what the host had lent to a guest stayed on offer to nobody when that was gone, until somebody looked. */
+LvTest(uvm_gone, host_s_offers_to_the_gone_guest_end)
+{
+	struct guest *a = lv_guest(4, 4), *b = lv_guest(4, 4);
+	struct test_object *to = test_object_create(4, 100);
+	struct uvm_offer_terms terms = {
+	    .ot_borrower = 2, .ot_kind = UVM_LOAN_TOPAGE, .ot_by_host = true};
+	struct uvm_offer_info info;
+	uint64_t file, pages, any, windows;
+
+	LV_OK(guest_fill(a, 0, 7));
+	LV_OK(uvm_ledger_lend_object(&to->to_object, 0, 4, 4 * UVM_PAGE_SIZE, &terms, &file));
+	LV_OK(uvm_ledger_lend(a->map, 0, 1, &terms, &pages));
+	terms.ot_borrower = UVM_DOMID_ANY;
+	LV_OK(uvm_ledger_lend_object(&to->to_object, 0, 4, 4 * UVM_PAGE_SIZE, &terms, &any));
+	LV_OK(uvm_ledger_borrow(b->map, file, 0, 2, 4));
+	cr_assert_eq(lv_frames(a).fr_lent, 1);
+	lv_kill(b);
+	LV_FAILS(uvm_ledger_query(UVM_DOMID_HOST, file, &info), ENOENT);
+	LV_FAILS(uvm_ledger_query(UVM_DOMID_HOST, pages, &info), ENOENT);
+	LV_OK(uvm_ledger_query(UVM_DOMID_HOST, any, &info));
+	cr_assert_eq(lv_frames(a).fr_lent, 0);
+	LV_OK(uvm_ledger_recall(UVM_DOMID_HOST, any, &windows));
+	uvm_object_rele(&to->to_object);
+}
