@@ -62,7 +62,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->guest)
-			argp_usage(state);
+			argp_error(state, "%s: one GUEST at a time", arg);
 		o->guest = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:

@@ -86,7 +86,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->guest)
-			argp_usage(state);
+			argp_error(state, "%s: one GUEST at a time", arg);
 		o->guest = arg;
 		return 0;
 	case ARGP_KEY_END:
@@ -196,8 +196,13 @@ static int find_pages(struct client *c, const struct dump_options *o, uint64_t *
 {
 	uint64_t all;
 	struct found g;
-	int err = find_guest(c, "find the guest", o->guest, &g);
+	char *what;
+	int err;
 
+	if (asprintf(&what, "dump %s", o->guest) < 0)
+		return -ENOMEM;
+	err = find_guest(c, what, o->guest, &g);
+	free(what);
 	if (err)
 		return err;
 	all = g.memory / CLI_PAGE_SIZE;

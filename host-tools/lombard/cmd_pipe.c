@@ -48,7 +48,7 @@ static uint64_t parse_size(const char *arg, const char *option, struct argp_stat
 	uint64_t bytes = 0;
 
 	if (units_parse_size(arg, &bytes) || !bytes)
-		argp_error(state, "%s %s: give a number of bytes, as 64M", option, arg);
+		argp_error(state, "%s %s: give a number of bytes, as 4096 or 64M", option, arg);
 	return bytes;
 }
 
@@ -83,7 +83,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->file)
-			argp_usage(state);
+			argp_error(state, "%s: one FILE at a time", arg);
 		o->file = arg;
 		return 0;
 	case ARGP_KEY_END:

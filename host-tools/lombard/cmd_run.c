@@ -77,7 +77,7 @@ static const struct argp_option options[] = {
 	0},
     {"vcpus", 'c', "N", 0, "Virtual CPUs of the guest (1)", 0},
     {"windows", 'w', "SIZE", 0, "Room for what it borrows (256M)", 0},
-    {"disk", 'D', "FILE[,ro][,name=xvda]", 0, "Give it a disk; again for more", 0},
+    {"disk", 'D', "FILE[,ro][,share][,name=xvda]", 0, "Give it a disk; again for more", 0},
     {"escape", 'e', "KEY", 0, "The key that detaches, at a terminal (^]); or none", 0},
     {"console-log", KEY_LOG, "FILE", 0, "Write what the guest says to FILE, too", 0},
     {"detach", 'd', NULL, 0, "Do not wait: print domid, name and console file", 0},
@@ -89,7 +89,8 @@ static uint64_t parse_size(const char *arg, const char *option, struct argp_stat
 	uint64_t bytes = 0;
 
 	if (units_parse_size(arg, &bytes) || !bytes || bytes % CLI_PAGE_SIZE)
-		argp_error(state, "%s %s: give a number of whole 4 KiB pages, as 64M", option, arg);
+		argp_error(
+		    state, "%s %s: give a size in whole pages of 4 KiB, as 64M or 1G", option, arg);
 	return bytes;
 }
 

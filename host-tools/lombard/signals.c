@@ -5,7 +5,12 @@
 
 static volatile sig_atomic_t last_signal;
 static volatile sig_atomic_t nr_signals;
-static struct sigaction old_int, old_term;
+
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+#define NR_SIGNALS (sizeof(signals) / sizeof(signals[0]))
+
+static struct sigaction old[NR_SIGNALS];
 
 static void on_signal(int signo)
 {
@@ -19,19 +24,22 @@ void signals_catch(sigset_t *unblocked)
 	sigset_t blocked;
 
 	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGINT);
-	sigaddset(&blocked, SIGTERM);
+	for (unsigned i = 0; i < NR_SIGNALS; i++)
+		sigaddset(&blocked, signals[i]);
 	sigprocmask(SIG_BLOCK, &blocked, unblocked);
-	sigdelset(unblocked, SIGINT);
-	sigdelset(unblocked, SIGTERM);
-	sigaction(SIGINT, &action, &old_int);
-	sigaction(SIGTERM, &action, &old_term);
+	for (unsigned i = 0; i < NR_SIGNALS; i++) {
+		sigdelset(unblocked, signals[i]);
+		sigaction(signals[i], &action, &old[i]);
+		/* As nohup(1) wants it. */
+		if (signals[i] == SIGHUP && old[i].sa_handler == SIG_IGN)
+			sigaction(SIGHUP, &old[i], NULL);
+	}
 }
 
 void signals_release(const sigset_t *unblocked)
 {
-	sigaction(SIGINT, &old_int, NULL);
-	sigaction(SIGTERM, &old_term, NULL);
+	for (unsigned i = 0; i < NR_SIGNALS; i++)
+		sigaction(signals[i], &old[i], NULL);
 	sigprocmask(SIG_SETMASK, unblocked, NULL);
 }
 

@@ -4,9 +4,9 @@
 #include <signal.h>
 
 /*
- * For commands that have guests to stop when SIGINT or SIGTERM come.  From signals_catch on both are
- * blocked, and counted while a ppoll() runs with the mask *unblocked: none is lost between looking
- * and sleeping.
+ * For commands that have guests to stop, or a terminal to give back, when SIGINT, SIGTERM or SIGHUP come.
+ * From signals_catch on they are blocked, and counted while a ppoll() runs with the mask *unblocked: none
+ * is lost between looking and sleeping.  A SIGHUP that was ignored stays so.
  */
 void signals_catch(sigset_t *unblocked);
 

@@ -92,7 +92,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {.options = option_list,
     .parser = parse_option,
     .doc = "The core of a Lombard cell: launches guests and keeps the ledger of their memory.\v"
-	   "Signals: SIGTERM and SIGINT stop all guests and end the cell.  See lombardd(8)."};
+	   "Signals: SIGTERM, SIGINT and SIGHUP stop all guests and end the cell.  See "
+	   "lombardd(8)."};
 
 /* A guest takes half a dozen descriptors. */
 static void raise_limits(void)
@@ -105,14 +106,18 @@ static void raise_limits(void)
 	}
 }
 
-/* SIGTERM and SIGINT as a descriptor; threads inherit the mask. */
+/* Those that end the cell, as a descriptor; threads inherit the mask. */
 static int take_signals(void)
 {
+	struct sigaction hangup;
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	/* Unless it was ignored, as by nohup(1): a signalfd would get it all the same. */
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	signal(SIGPIPE, SIG_IGN);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -16,9 +16,17 @@
 /* Window area of a host program that does not say how much it wants: address space, no memory. */
 #define PROGRAM_WINDOWS ((uint64_t)16 << 30)
 
+/* Where guests are named these are domids, or other words. */
+static bool taken_p(const char *name)
+{
+	return (name[0] != '\0' && name[strspn(name, "0123456789")] == '\0') ||
+	       strcmp(name, "any") == 0 || strcmp(name, "host") == 0;
+}
+
+/* => an empty one, too: it gets one of ours */
 static bool name_p(const char *name)
 {
-	if (strlen(name) >= WIRE_NAME_LEN)
+	if (strlen(name) >= WIRE_NAME_LEN || taken_p(name))
 		return false;
 	for (const char *c = name; *c != '\0'; c++)
 		if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL)
@@ -29,8 +37,10 @@ static bool name_p(const char *name)
 static int refuse_name(struct failure *f, const char *whose)
 {
 	return failure_set(f, -EINVAL,
-	    "a %s's name has letters, digits, '.', '_' and '-', and at most %d of them", whose,
-	    WIRE_NAME_LEN - 1);
+	    "a %s's name has letters, digits, '.', '_' and '-', at most %d of them; it is no "
+	    "number, "
+	    "nor `any` or `host`",
+	    whose, WIRE_NAME_LEN - 1);
 }
 
 static bool text_of(

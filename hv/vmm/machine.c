@@ -95,11 +95,28 @@ static int create_vm(struct vmm *vm, struct failure *f)
 	return 0;
 }
 
+static int explain_kvm(int error, struct failure *f)
+{
+	switch (error) {
+	case -ENOENT:
+		return failure_set(f, error,
+		    "there is no /dev/kvm: load the module kvm_intel or kvm_amd, and see that "
+		    "virtualization is not switched off in the firmware");
+	case -EACCES:
+	case -EPERM:
+		return failure_set(f, error,
+		    "/dev/kvm may not be opened: run lombardd as root, or as a member of the group "
+		    "that owns it");
+	default:
+		return failure_sys(f, error, "/dev/kvm can't be opened");
+	}
+}
+
 static int open_kvm(struct vmm *vm, struct failure *f)
 {
 	vm->kvm = SYS(open("/dev/kvm", O_RDWR | O_CLOEXEC));
 	if (vm->kvm < 0)
-		return failure_sys(f, -errno, "/dev/kvm can't be opened");
+		return explain_kvm(-errno, f);
 	if (ioctl(vm->kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
 		return failure_set(
 		    f, -ENOTSUP, "/dev/kvm speaks another version of KVM's interface");

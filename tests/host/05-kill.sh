@@ -215,15 +215,18 @@ test_core_killed_client() {
 
 # A cell that is told to end does so with guests and clients about, and is not missed.
 test_core_terminated() {
-	own_cell ended
-	launch one lend-loop tag=9 seconds=100
-	launch two borrow-loop tag=9 seconds=100
-	await "$console" "probe: borrowing"
-	kill -TERM "$cell_pid"
-	wait "$cell_pid"
-	equal "status of lombardd" "$?" 0
-	until_true 2 no_leftovers "$LOMBARD_TEST" || fail "left: $(leftovers "$LOMBARD_TEST")"
-	[ ! -e "$LOMBARD_SOCKET" ] || fail "the socket is left"
+	local signal
+	for signal in TERM HUP; do
+		own_cell ended
+		launch one lend-loop tag=9 seconds=100
+		launch two borrow-loop tag=9 seconds=100
+		await "$console" "probe: borrowing"
+		kill -"$signal" "$cell_pid"
+		wait "$cell_pid"
+		equal "status of lombardd" "$?" 0
+		until_true 2 no_leftovers "$LOMBARD_TEST" || fail "left: $(leftovers "$LOMBARD_TEST")"
+		[ ! -e "$LOMBARD_SOCKET" ] || fail "the socket is left"
+	done
 }
 
 # No loan's trace after all of it.

@@ -96,6 +96,10 @@ test_raw() {
 		-- console -r -e ^A raw
 	at_terminal 0 raw "see:<29>" stop cont raw "type:q" "see:<113>" "see:raw has ended: poweroff, status 0" lines \
 		-- console -r -e none raw
+	# Bug: a hang-up left the terminal raw.
+	launch raw console-bytes
+	at_terminal 129 "see:ready" raw hup lines -- console -r raw
+	expect 0 lombard stop raw
 }
 
 # Who closes its window, or is killed, harms nobody; whoever owns a guest takes it along.

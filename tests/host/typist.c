@@ -6,7 +6,7 @@
  *	type:TEXT   type it
  *	raw, lines  how the command has set the terminal
  *	stop, cont  send it SIGSTOP, SIGCONT
- *	term, kill  send it SIGTERM, SIGKILL
+ *	term, hup, kill  send it SIGTERM, SIGHUP, SIGKILL
  *	window      close the terminal's window
  *
  * What was written goes to stdout.  The exit status is the command's, 128 and the signal that killed
@@ -102,7 +102,8 @@ static int signal_of(const char *step)
 	static const struct {
 		const char *name;
 		int signo;
-	} signals[] = {{"stop", SIGSTOP}, {"cont", SIGCONT}, {"term", SIGTERM}, {"kill", SIGKILL}};
+	} signals[] = {{"stop", SIGSTOP}, {"cont", SIGCONT}, {"term", SIGTERM}, {"hup", SIGHUP},
+	    {"kill", SIGKILL}};
 
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		if (strcmp(step, signals[i].name) == 0)
