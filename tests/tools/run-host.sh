@@ -6,8 +6,8 @@
 #   run-host.sh [BUILD-DIR [FILE...]]
 #
 # BUILD-DIR holds bin/ (build/asan if absent); FILE is the number or name of a file of tests/host, as
-# 02 or 02-loans; all if absent.  Logs are kept in BUILD-DIR/logs/host.  The exit status is 0 when
-# nothing failed.  tests/host/lib.sh tells which variables the tests heed.
+# 02 or 02-loans, or one test of it, as 02-loans/to_page; all if absent.  Logs are kept in
+# BUILD-DIR/logs/host.  The exit status is 0 when nothing failed.  tests/host/lib.sh tells which variables the tests heed.
 set -u
 export LC_ALL=C
 
@@ -27,14 +27,21 @@ count_line() {
 	printf '%s\n' "$1"
 }
 
+# picked FILE NAME...: is it to run?  tests: which of it; none: all.
 picked() {
-	local file=${1##*/} name
+	local file=${1##*/} name whole=
 	shift
+	tests=()
 	[ $# -gt 0 ] || return 0
 	for name in "$@"; do
-		[[ $file != "$name"* ]] || return 0
+		[[ $file == "${name%%/*}"* ]] || continue
+		case $name in
+		*/*) tests+=("${name#*/}") ;;
+		*) whole=1 ;;
+		esac
 	done
-	return 1
+	[ -z "$whole" ] || tests=()
+	[ -n "$whole" ] || [ "${#tests[@]}" -gt 0 ]
 }
 
 # A file that breaks off without a word has failed, too.
@@ -47,7 +54,7 @@ run_file() {
 			count_line "$line"
 		fi
 	done < <(
-		"$1"
+		"$@"
 		printf 'status %d\n' $?
 	)
 	[ "$status" = 0 ] || [ "$failed" -gt "$before" ] ||
@@ -55,9 +62,16 @@ run_file() {
 	printf '     (%s: %d s)\n' "${1##*/}" $((SECONDS - start))
 }
 
+ran=
 for file in "$root"/tests/host/[0-9]*.sh; do
-	! picked "$file" "$@" || run_file "$file"
+	picked "$file" "$@" || continue
+	run_file "$file" "${tests[@]}"
+	ran=1
 done
+[ -n "$ran" ] || {
+	printf 'there is no file of tests/host that is called so: %s\n' "$*" >&2
+	exit 1
+}
 [ "$failed" = 0 ] || printf 'logs: %s\n' "$HOST_BUILD/logs/host"
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" = 0 ]
