@@ -15,17 +15,14 @@
 #include <unistd.h>
 
 #include "cell.h"
-#include "lib/spin.h"
 #include "lib/version.h"
 #include "only.h"
 #include "sandbox.h"
 #include "say.h"
+#include "server.h"
 #include "store.h"
-#include "vbd.h"
 
 enum { FAILED = 1, WRONG_USE = 2 };
-
-#define PATIENCE_MS 5000
 
 /* xvda to xvdp, each with room for 15 partitions (Xen, docs: vbd-interface). */
 #define XVD_MAJOR 202u
@@ -41,8 +38,12 @@ struct backend {
 	struct cell cell;
 	struct store store;
 	struct disk disk;
-	struct vbd vbd;
+	struct server server;
+	bool connected;		 /* to a ring */
 	enum xenbus_state state; /* ours, as far as we know */
+	unsigned said;
+	/* Descriptors, or -1: who waits for us, /dev/null, where messages go once the disk is there. */
+	int ready, null, log;
 };
 
 const char *argp_program_version = "lombard-blk " LOMBARD_VERSION;
@@ -128,7 +129,7 @@ static void enter_state(struct backend *b, enum xenbus_state state, int error)
 	if (error == 0)
 		b->state = state;
 	else if (error != -ENOENT)
-		say_a_few(&b->vbd.said, "the xenstore: %s", strerror(-error));
+		say_a_few(&b->said, "the xenstore: %s", strerror(-error));
 }
 
 static void switch_state(struct backend *b, enum xenbus_state state)
@@ -144,34 +145,47 @@ static void connect_front(struct backend *b)
 	int error = store_read(&b->store, &front, &f);
 
 	if (error == 0)
-		error = vbd_connect(&b->vbd, &front, &f);
+		error = server_connect(&b->server, &front, &f);
 	if (error == 0) {
+		b->connected = true;
 		enter_state(b, XenbusStateConnected, store_present(&b->store, &b->disk));
 		return;
 	}
-	say_a_few(&b->vbd.said, "cannot connect to the guest: %s", f.text);
+	/* That there is nobody left to connect is found by serve. */
+	if (error == -ESRCH || error == -EPIPE)
+		return;
+	say_a_few(&b->said, "cannot connect to the guest: %s", f.text);
 	switch_state(b, XenbusStateClosing);
+}
+
+static void disconnect_front(struct backend *b)
+{
+	struct failure f;
+
+	if (b->connected)
+		(void)server_disconnect(&b->server, &f);
+	b->connected = false;
 }
 
 static void follow_front(struct backend *b)
 {
 	switch (store_frontend(&b->store)) {
 	case XenbusStateInitialising:
-		vbd_disconnect(&b->vbd);
+		disconnect_front(b);
 		if (b->state != XenbusStateInitWait)
 			enter_state(b, XenbusStateInitWait, store_offer(&b->store, &b->disk));
 		break;
 	case XenbusStateInitialised:
 	case XenbusStateConnected:
-		if (!b->vbd.connected)
+		if (!b->connected)
 			connect_front(b);
 		break;
 	case XenbusStateClosing:
-		vbd_disconnect(&b->vbd);
+		disconnect_front(b);
 		switch_state(b, XenbusStateClosing);
 		break;
 	case XenbusStateClosed:
-		vbd_disconnect(&b->vbd);
+		disconnect_front(b);
 		switch_state(b, XenbusStateClosed);
 		break;
 	default:
@@ -181,52 +195,23 @@ static void follow_front(struct backend *b)
 
 /* ---- serving ---- */
 
-/* Rounds without a look at the descriptors. */
-#define BLIND 64u
-
-static bool work(void *vbd)
-{
-	return vbd_work(vbd);
-}
-
-/* While the kernel works for us it shall have the processor. */
-static bool wait_work(struct vbd *v, struct spin *spin)
-{
-	return v->under_way > 0 ? vbd_work(v) : spin_look(spin, work, v);
-}
-
-/* => must it sleep before there is anything to do? */
-static bool serve_disk(struct vbd *v, struct spin *spin)
-{
-	for (unsigned i = 0; i < BLIND; i++)
-		if (!vbd_serve(v) && !wait_work(v, spin))
-			return !vbd_rest(v);
-	return false;
-}
-
 static int serve(struct backend *b)
 {
 	struct pollfd p[] = {
 	    {.fd = b->cell.fd, .events = POLLIN},
-	    {.fd = xenevtchn_fd(b->vbd.events), .events = POLLIN},
-	    {.fd = io_fd(&b->vbd.io), .events = POLLIN},
+	    {.fd = b->server.fd, .events = POLLIN},
 	    {.fd = store_fd(&b->store), .events = POLLIN},
 	};
-	struct spin spin = {0};
-	bool sleep;
 
 	for (;;) {
-		sleep = serve_disk(&b->vbd, &spin);
-		if (poll(p, sizeof(p) / sizeof(p[0]), sleep ? -1 : 0) < 0 && errno != EINTR)
+		if (poll(p, sizeof(p) / sizeof(p[0]), -1) < 0 && errno != EINTR)
 			return -errno;
-		if (sleep && b->vbd.under_way == 0)
-			spin_slept(&spin);
 		if (p[0].revents != 0)
 			return 0;
-		/* The cell has ended, which the other descriptor says, too. */
-		if (p[1].revents != 0 && !vbd_event(&b->vbd))
-			return 0;
-		if (p[3].revents != 0) {
+		/* It says nothing unless it is asked. */
+		if (p[1].revents != 0)
+			return -EPIPE;
+		if (p[2].revents != 0) {
 			store_changed(&b->store);
 			follow_front(b);
 		}
@@ -263,6 +248,32 @@ static int open_disk(struct backend *b, const struct options *o, struct failure 
 	return error;
 }
 
+/* From now on nobody's terminal is ours.  there: say to who waits that the disk is there. */
+static void settle(struct backend *b, bool there)
+{
+	const char byte = 0;
+
+	if (b->log >= 0)
+		(void)dup2(b->log, STDERR_FILENO);
+	if (b->ready < 0)
+		return;
+	(void)dup2(b->null, STDIN_FILENO);
+	(void)dup2(b->null, STDOUT_FILENO);
+	if (there)
+		(void)!write(b->ready, &byte, 1);
+	close(b->ready);
+}
+
+/* Its descriptors that the process which serves the ring shall not have. */
+static void leave(void *backend)
+{
+	struct backend *b = backend;
+
+	close(b->cell.fd);
+	store_leave(&b->store);
+	settle(b, false);
+}
+
 static int start(struct backend *b, const struct options *o, struct failure *f)
 {
 	int error = cell_open(&b->cell, o->guest, f);
@@ -275,13 +286,15 @@ static int start(struct backend *b, const struct options *o, struct failure *f)
 		error = store_open(&b->store, b->cell.directory, b->cell.domid, o->devid, f);
 	if (error == 0)
 		error = open_disk(b, o, f);
+	b->server.guest = b->cell.fd;
 	if (error == 0)
-		error = vbd_open(&b->vbd, &b->disk, b->cell.domid, f);
-	b->vbd.patience_ms = PATIENCE_MS;
+		error = server_start(&b->server, &b->disk, b->cell.domid, leave, b, f);
+	if (error == 0)
+		close(b->disk.fd); /* it has it */
 	if (error == 0)
 		error = store_watch(&b->store, f);
 	if (error == 0)
-		error = sandbox_enter(b->cell.domid, f);
+		error = sandbox_enter(b->cell.domid, 0, f);
 	if (error == 0)
 		follow_front(b);
 	return error;
@@ -350,22 +363,7 @@ static int open_log(const char *path)
 	return fd;
 }
 
-/* The disk is there: from now on nobody waits for us, and nobody's terminal is ours. */
-static void settle(int ready, int null, int log)
-{
-	const char byte = 0;
-
-	if (log >= 0)
-		(void)dup2(log, STDERR_FILENO);
-	if (ready < 0)
-		return;
-	(void)dup2(null, STDIN_FILENO);
-	(void)dup2(null, STDOUT_FILENO);
-	(void)!write(ready, &byte, 1);
-	close(ready);
-}
-
-static int run(struct backend *b, const struct options *o, int ready, int null, int log)
+static int run(struct backend *b, const struct options *o)
 {
 	struct failure f;
 	int error = start(b, o, &f);
@@ -374,30 +372,35 @@ static int run(struct backend *b, const struct options *o, int ready, int null, 
 		say("%s", f.text);
 		return FAILED;
 	}
-	settle(ready, null, log);
+	settle(b, true);
 	error = serve(b);
-	store_remove(&b->store);
-	if (error == 0)
+	if (error == 0) {
+		store_remove(&b->store);
 		return 0;
-	say("poll: %s", strerror(-error));
+	}
+	/* The nodes stay for who takes it over. */
+	if (error == -EPIPE)
+		say("the process that serves the disk has ended");
+	else
+		say("poll: %s", strerror(-error));
 	return FAILED;
 }
 
 int main(int argc, char **argv)
 {
-	static struct backend backend;
+	static struct backend backend = {.ready = -1};
 	struct options o = {0};
-	int null = fill_standard_fds(), ready = -1, log;
 
+	backend.null = fill_standard_fds();
 	argp_err_exit_status = WRONG_USE;
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	say_about(o.guest, o.disk);
 	signal(SIGPIPE, SIG_IGN);
-	log = open_log(o.log);
-	if (null < 0 || (o.detach && detach(&ready) != 0)) {
+	backend.log = open_log(o.log);
+	if (backend.null < 0 || (o.detach && detach(&backend.ready) != 0)) {
 		say("cannot start: %s", strerror(errno));
 		return FAILED;
 	}
 	/* Not by exit(): a thread of libxenstore's runs. */
-	_exit(run(&backend, &o, ready, null, log));
+	_exit(run(&backend, &o));
 }

@@ -2,11 +2,15 @@
 /*
  * What a backend gives up before it looks at its guest's ring.
  *
- * It keeps the descriptors that it has: the file, the io_uring that knows no other one (io.c), the
- * connections to the cell and to the xenstore.  It can open, execute or connect to nothing more, nor
+ * Both processes keep the descriptors that they have (server.h).  They can open, execute or connect to nothing more, nor
  * map anything executable; one that tries is killed.
  */
 #include "sandbox.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include "lib/confine.h"
 
@@ -54,9 +58,19 @@ int sandbox_filter(struct failure *f)
 	return confine_calls(allowed, sizeof(allowed) / sizeof(allowed[0]), NULL, f);
 }
 
-int sandbox_enter(uint32_t domid, struct failure *f)
+/* The kernel forgets it when the user changes. */
+static int end_with(pid_t parent, struct failure *f)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		return failure_sys(f, -errno, "prctl");
+	return getppid() == parent ? 0 : failure_set(f, -ESRCH, "it was killed");
+}
+
+int sandbox_enter(uint32_t domid, pid_t parent, struct failure *f)
 {
 	int ret = confine_user(UID_BASE + domid, f);
 
+	if (ret == 0 && parent != 0)
+		ret = end_with(parent, f);
 	return ret != 0 || CONFINE_SANITIZED ? ret : sandbox_filter(f);
 }

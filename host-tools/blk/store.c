@@ -32,6 +32,12 @@ int store_open(
 	return 0;
 }
 
+void store_leave(struct store *s)
+{
+	xs_daemon_destroy_postfork(s->xs);
+	s->xs = NULL;
+}
+
 /* ---- reading ---- */
 
 /* => NULL: there is no such node, or the store does not answer; else for free */

@@ -24,6 +24,9 @@ struct store {
 int store_open(
     struct store *s, const char *directory, uint32_t domid, uint32_t devid, struct failure *f);
 
+/* store_leave: it is another process's: after a fork, before store_watch. */
+void store_leave(struct store *s);
+
 /*
  * store_recall: the file and the modes of a disk that is there already.  => *path is for free
  */

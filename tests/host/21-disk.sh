@@ -375,6 +375,24 @@ disk_end_soon() {
 	until_true 5 no_blk || fail "a lombard-blk is left"
 }
 
+# Whoever of the two is killed, the other does not stay, and the guest goes on with the next one.
+test_server_killed() {
+	disk_cell
+	launch_disk one "$img" disk-loop seconds=60 persistent=1
+	await "$console" "probe: working"
+	find_server
+	kill -KILL "$server"
+	until_true 5 gone "$blk_pid" || fail "it has not noticed"
+	expect 0 "$bin/lombard-blk" --detach --log "$work/$test_name/log" one xvda
+	find_blk "$domid"
+	find_server
+	kill -KILL "$blk_pid"
+	until_true 5 gone "$server" || fail "it serves nobody's disk"
+	expect 0 "$bin/lombard-blk" --detach --log "$work/$test_name/log" one xvda
+	end_loop one
+	disk_end
+}
+
 # It ends with the cell, too.
 test_cell_killed() {
 	disk_cell
@@ -447,13 +465,11 @@ word_of() {
 	done <<<"$1"
 }
 
-test_privileges() {
+# confined PID: without rights, behind a filter, and not root.
+confined() {
 	local text
-	disk_cell
-	launch_disk one "$img" disk-loop seconds=60
-	await "$console" "probe: working"
 	# At once: while it works its lines become longer and shorter.
-	text=$(<"/proc/$blk_pid/status")
+	text=$(<"/proc/$1/status")
 	equal "no new privileges" "$(word_of "$text" NoNewPrivs:)" 1
 	if [[ $host_build == *release* ]]; then
 		equal "seccomp" "$(word_of "$text" Seccomp:)" 2
@@ -462,6 +478,36 @@ test_privileges() {
 		equal "capabilities" "$(word_of "$text" CapEff:)" 0000000000000000
 		[ "$(word_of "$text" Uid:)" -gt 1000000 ] || fail "it is still root"
 	fi
+}
+
+server=
+
+# find_server: $server, the process that serves the ring: the child of $blk_pid.
+find_server() {
+	server=
+	read -r server _ <"/proc/$blk_pid/task/$blk_pid/children"
+	[ -n "$server" ] || fail "nobody serves the ring"
+}
+
+# Its connections to the cell and to the xenstore are not the server's; both have the one by which nobody else comes.
+test_privileges() {
+	local ours theirs both=0 all=0
+	disk_cell
+	launch_disk one "$img" disk-loop seconds=60
+	await "$console" "probe: working"
+	confined "$blk_pid"
+	find_server
+	confined "$server"
+	for theirs in "/proc/$server/fd"/*; do
+		[ -S "$theirs" ] || continue
+		all=$((all + 1))
+		for ours in "/proc/$blk_pid/fd"/*; do
+			[[ ! $ours -ef $theirs ]] || both=$((both + 1))
+		done
+	done
+	equal "sockets of both" "$both" 1
+	# ... events and their stream, grants, orders
+	equal "sockets of the server" "$all" 5
 	expect 0 lombard stop one
 	disk_end
 }
@@ -564,5 +610,5 @@ test_speed() {
 	disk_end
 }
 
-host_tests io odd_size discard close read_only share share_write share_again share_cut share_refused names killed killed_often killed_early guest_killed cell_killed store_killed \
+host_tests io odd_size discard close read_only share share_write share_again share_cut share_refused names killed killed_often killed_early server_killed guest_killed cell_killed store_killed \
 	bad lies wild privileges refused in_use no_store no_cell speed
