@@ -68,8 +68,9 @@ test_xen() {
 	equal "libraries" "$out" "$stage$prefix/lib/lombard/xen"
 	expect 0 "$stage$prefix/bin/lombard" xen "$host_build/bin/host/xenprobe" version
 	says 'version: 4.17.lombard' "$out"
+	# Its own are linked into it.
 	expect 0 ldd "$stage$prefix/bin/lombard-blk"
-	says "libxenevtchn.so.1 => $stage$prefix/bin/../lib/lombard/xen/libxenevtchn.so.1" "$out"
+	[[ $out != *libxenevtchn* && $out != *libxengnttab* ]] || fail "lombard-blk uses libraries: $out"
 }
 
 # So are those for what the command itself does with guests.
