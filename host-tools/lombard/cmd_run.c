@@ -228,7 +228,7 @@ static json_t *make_request(const struct run_options *o)
 		    (json_int_t)o->windows, "vcpus", (json_int_t)o->vcpus, "image",
 		    path ? path : o->image, "initrd", initrd ? initrd : o->initrd, "cmdline",
 		    cmdline, "kernel", (int)o->kernel, "detach", (int)o->detach, "log",
-		    o->detach && o->log != NULL, "paused", (int)(o->disks.n > 0));
+		    o->log != NULL, "paused", (int)(o->disks.n > 0));
 	free(cmdline);
 	free(initrd);
 	free(path);
@@ -461,16 +461,16 @@ static int follow_once(struct session *s, const sigset_t *unblocked)
 }
 
 /*
- * At a terminal we are between it and the guest, for the sake of the key that detaches; else, but for a
- * log, the guest has our descriptors, and what they are is its own affair.
+ * At a terminal we are between it and the guest, for the sake of the key that detaches; else the guest has
+ * our descriptors, and what they are is its own affair.
  */
-static int open_relay(struct session *s, const struct run_options *o, int log, int *end)
+static int open_relay(struct session *s, const struct run_options *o, int *end)
 {
 	int ends[2];
 
-	relay_open(&s->relay, -1, o->escape, log);
+	relay_open(&s->relay, -1, o->escape, -1);
 	*end = -1;
-	if (!s->relay.terminal && log < 0)
+	if (!s->relay.terminal)
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
 		cli_error("cannot %s: %s", s->what, strerror(errno));
@@ -487,18 +487,23 @@ static int run_foreground(struct cli *cli, struct client *c, const char *what,
 {
 	/* The stopper may outlive us. */
 	static struct session s;
-	int fds[] = {files->image, STDIN_FILENO, STDOUT_FILENO, files->initrd}, end, err;
+	int fds[5] = {files->image, STDIN_FILENO, STDOUT_FILENO}, end, err;
+	unsigned nfds = 3;
 	sigset_t unblocked;
 
 	s = (struct session){.c = c, .what = what, .cli = cli, .disks = &o->disks};
-	err = open_relay(&s, o, files->log, &end);
+	err = open_relay(&s, o, &end);
 	if (err)
 		return CLI_FAILED;
 	xenctl_init(&s.xen, c->path);
 	signals_catch(&unblocked);
 	if (end >= 0)
 		fds[1] = fds[2] = end;
-	err = client_send(c, what, make_request(o), fds, files->initrd < 0 ? 3 : 4);
+	if (files->log >= 0)
+		fds[nfds++] = files->log;
+	if (files->initrd >= 0)
+		fds[nfds++] = files->initrd;
+	err = client_send(c, what, make_request(o), fds, nfds);
 	if (end >= 0)
 		close(end);
 	while (!err && !s.ended)

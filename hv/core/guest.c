@@ -67,10 +67,12 @@ static void *guest_main(void *arg)
 
 static int dup_fds(struct guest *g, const struct guest_config *cfg)
 {
-	const int fds[] = {cfg->image, cfg->console_in, cfg->console_out, cfg->initrd};
-	unsigned n = g->g_initrd[0] != '\0' ? 4 : 3;
+	const int fds[GUEST_NSTART_FDS] = {cfg->image, cfg->console_in, cfg->console_out,
+	    g->g_initrd[0] != '\0' ? cfg->initrd : -1, cfg->log ? cfg->console_log : -1};
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < GUEST_NSTART_FDS; i++) {
+		if (fds[i] < 0)
+			continue;
 		g->g_start_fds[i] = SYS(fcntl(fds[i], F_DUPFD_CLOEXEC, 3));
 		if (g->g_start_fds[i] < 0)
 			return -errno;

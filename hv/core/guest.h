@@ -75,10 +75,11 @@ struct guest_config {
 	const char *initrd_path; /* likewise; NULL or "": there is none */
 	const char *cmdline;
 	const char *console_path; /* for messages; NULL when it is a client's descriptor */
-	int image, console_in, console_out, initrd; /* stay the caller's */
+	bool log;		  /* console_log is there */
+	int image, console_in, console_out, initrd, console_log; /* stay the caller's */
 };
 
-#define GUEST_NSTART_FDS 4
+#define GUEST_NSTART_FDS 5
 
 /* A guest's counters at its end: see struct uvm_mapstats. */
 struct guest_last {
@@ -129,8 +130,8 @@ struct guest {
 	int g_request, g_pmap_sock, g_event, g_uffd;
 	int g_upcall[WIRE_MAX_VCPUS]; /* eventfd of each vCPU, with g_lapic; else -1 */
 	int g_result_fd; /* goes with the result of the hypercall under way; stays its giver's */
-	int g_start_fds
-	    [GUEST_NSTART_FDS]; /* image, console in and out, initrd: until they are handed over */
+	/* image, console in and out, initrd, log: until they are handed over; -1: there is none */
+	int g_start_fds[GUEST_NSTART_FDS];
 	struct remote_pmap g_pmap;
 	struct uvm_page *g_shared_info, *g_vcpu_info[WIRE_MAX_VCPUS]; /* wired */
 	struct evtchn_domain g_events;				      /* not of host programs */

@@ -58,6 +58,7 @@ static int send_config(struct guest *g, struct failure *f)
 	    .built = g->g_built,
 	    .lapic = g->g_lapic,
 	    .paused = guest_paused_p(g),
+	    .log = g->g_start_fds[4] >= 0,
 	    .ram_pages = guest_low_pages(g),
 	    .high_gfn = g->g_program ? 0 : GUEST_HIGH_GFN,
 	    .high_pages = guest_high_pages(g),
@@ -77,6 +78,8 @@ static int send_config(struct guest *g, struct failure *f)
 		fds[nfds++] = g->g_upcall[i];
 	if (g->g_initrd[0] != '\0')
 		fds[nfds++] = g->g_start_fds[3];
+	if (cfg.log)
+		fds[nfds++] = g->g_start_fds[4];
 	memcpy(cfg.name, g->g_name, sizeof(cfg.name));
 	memcpy(cfg.image_path, g->g_image, sizeof(cfg.image_path));
 	memcpy(cfg.initrd_path, g->g_initrd, sizeof(cfg.initrd_path));

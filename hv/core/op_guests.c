@@ -123,13 +123,11 @@ static int take_fds(
     struct session *s, bool detach, bool log, struct guest_config *cfg, struct failure *f)
 {
 	bool initrd = cfg->initrd_path[0] != '\0';
-	unsigned n = 0, consoles = detach ? log : 2;
+	unsigned n = 0, consoles = (detach ? 0 : 2) + log;
 
 	if (s->s_nfds != 1 + consoles + initrd || (!detach && s->s_waiting != NULL))
-		return failure_set(f, -EINVAL, "`run` wants the image%s%s, once for a connection",
-		    !detach ? ", the console's input and its output"
-		    : log   ? ", the log"
-			    : "",
+		return failure_set(f, -EINVAL, "`run` wants the image%s%s%s, once for a connection",
+		    !detach ? ", the console's input and its output" : "", log ? ", the log" : "",
 		    initrd ? ", and the initrd" : "");
 	cfg->console_in = cfg->console_out = -1;
 	cfg->image = s->s_fds[n++];
@@ -137,6 +135,9 @@ static int take_fds(
 		cfg->console_in = s->s_fds[n++];
 	if (!detach || log)
 		cfg->console_out = s->s_fds[n++];
+	cfg->log = !detach && log;
+	if (cfg->log)
+		cfg->console_log = s->s_fds[n++];
 	if (initrd)
 		cfg->initrd = s->s_fds[n];
 	return 0;
@@ -145,7 +146,7 @@ static int take_fds(
 json_t *op_run(struct session *s, json_t *request, int *error, struct failure *f)
 {
 	bool detach = json_is_true(json_object_get(request, "detach"));
-	bool log = detach && json_is_true(json_object_get(request, "log"));
+	bool log = json_is_true(json_object_get(request, "log"));
 	struct guest_config cfg = {0};
 	char path[WIRE_TEXT_LEN];
 	struct guest *g;

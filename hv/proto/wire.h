@@ -22,7 +22,7 @@
  * Start-up:
  *   VMM  -> wire_hello                                    "I run"
  *   core -> wire_config  + fds: store, image, in, out,    what to build
- *                          with lapic one eventfd per vCPU
+ *                          with lapic one eventfd per vCPU, the initrd, the log
  *   VMM  -> wire_ready   + fd:  userfaultfd               built: RAM mapped and registered
  *   core -> wire_start                                    events are served: run the vCPUs
  * With lapic the core adds 1 to a vCPU's own eventfd when upcall_pending of its vcpu_info becomes 1.
@@ -35,7 +35,7 @@
  */
 #include <stdint.h>
 
-#define WIRE_VERSION 7
+#define WIRE_VERSION 8
 #define WIRE_FD_REQUEST 3
 #define WIRE_FD_PMAP 4
 #define WIRE_FD_EVENT 5
@@ -95,7 +95,7 @@ struct wire_config {
 	uint32_t built;	 /* by tools, from outside: no image is loaded, and it begins paused */
 	uint32_t lapic;	 /* it has local APICs and an IO-APIC: its vCPUs take interrupts */
 	uint32_t paused; /* it begins so, whoever built it */
-	uint32_t pad;
+	uint32_t log;	 /* its console's output goes to a file, too */
 	uint64_t ram_pages;
 	uint64_t high_gfn;
 	uint64_t high_pages;
@@ -114,7 +114,7 @@ struct wire_config {
 };
 
 #define WIRE_CONFIG_FIXED_FDS 4
-#define WIRE_CONFIG_FDS (WIRE_CONFIG_FIXED_FDS + WIRE_MAX_VCPUS + 1)
+#define WIRE_CONFIG_FDS (WIRE_CONFIG_FIXED_FDS + WIRE_MAX_VCPUS + 2)
 
 /* The VMM's addresses of the areas, so that the core can translate userfaultfd addresses. */
 struct wire_ready {

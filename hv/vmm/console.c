@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -31,6 +32,7 @@ int console_init(struct console *c, int in, int out, struct failure *f)
 {
 	c->in = in;
 	c->out = out;
+	c->log = -1;
 	c->in_socket = socket_p(in);
 	c->out_socket = socket_p(out);
 	pthread_mutex_init(&c->read_mutex, NULL);
@@ -41,6 +43,12 @@ int console_init(struct console *c, int in, int out, struct failure *f)
 		c->clients[i].fd = -1;
 	c->kick = SYS(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	return c->kick < 0 ? failure_sys(f, -errno, "can't make an eventfd for the console") : 0;
+}
+
+void console_log_to(struct console *c, int fd, const char *name)
+{
+	c->log = fd;
+	c->name = name;
 }
 
 void console_kick(struct console *c)
@@ -61,10 +69,36 @@ void console_ring_used(struct console *c)
 		console_ring_told(c);
 }
 
+/* In the cell's log. */
+static void complain(const struct console *c, const char *which, int error)
+{
+	fprintf(stderr, "lombard-vmm: the console of %s loses its %s: %s\n",
+	    c->name != NULL ? c->name : "a guest", which, strerrordesc_np(error));
+}
+
+/* => write_mutex held.  It may be a FIFO, which is waited for. */
+static void write_log(struct console *c, const char *buf, size_t len)
+{
+	while (len > 0 && c->log >= 0) {
+		ssize_t n = write(c->log, buf, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			complain(c, "log", errno);
+			c->log = -1;
+			return;
+		}
+		buf += n;
+		len -= (size_t)n;
+	}
+}
+
 void console_keep(struct console *c, const char *buf, size_t len)
 {
 	bool heard;
 
+	write_log(c, buf, len);
 	pthread_mutex_lock(&c->mutex);
 	scroll_add(&c->scroll, buf, len);
 	heard = c->nclients > 0;
@@ -100,7 +134,7 @@ static ssize_t write_once(struct console *c, int out, const char *buf, size_t le
 
 ssize_t console_write_now(struct console *c, const char *buf, size_t len)
 {
-	int out = atomic_load(&c->out);
+	int out = atomic_load(&c->out), error;
 	ssize_t n;
 
 	if (out < 0)
@@ -110,9 +144,12 @@ ssize_t console_write_now(struct console *c, const char *buf, size_t len)
 		return n;
 	if (errno == EAGAIN || errno == EINTR)
 		return 0;
-	/* A console that nobody reads any more is no reason to stop a guest. */
+	/* A console that nobody reads any more, or that is full, is no reason to stop a guest. */
 	atomic_store(&c->out, -1);
-	return -errno;
+	error = errno;
+	if (error != EPIPE && error != ECONNRESET && error != EFBIG)
+		complain(c, "output", error);
+	return -error;
 }
 
 size_t console_read_now(struct console *c, char *buf, size_t room)

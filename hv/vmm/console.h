@@ -9,6 +9,8 @@
  * waited for.  Input comes from `in` and from all clients, one after the other as it comes; it goes
  * into the ring if the guest uses that, else where its console hypercall finds it.
  *
+ * A log has all output, too, from the start to the guest's end, whatever becomes of `out`.
+ *
  * The ring is served by the console thread, unless a program of the host has bound to its event
  * channel, which the core knows.
  */
@@ -44,6 +46,8 @@ struct console {
 	    write_mutex; /* for who writes to `out`, also while that waits; before `mutex` */
 	_Atomic int out; /* -1: its reader is gone */
 	_Atomic bool write_wanted; /* the console thread found somebody else writing */
+	int log;		   /* write_mutex; -1: none, or it could not be written */
+	const char *name;	   /* the guest's, for messages */
 
 	_Atomic bool ring_used; /* the guest knows of its ring */
 	_Atomic bool ring_told; /* ... and has sent an event, which nobody took */
@@ -63,6 +67,9 @@ struct vmm;
 
 /* console_init: in, out: the console's from now on.  => before there is a sandbox.  0, or -errno with *f */
 int console_init(struct console *c, int in, int out, struct failure *f);
+
+/* console_log_to: fd is the console's from now on, if it is not -1; name: the guest's, which stays.  => before anything is written */
+void console_log_to(struct console *c, int fd, const char *name);
 
 /* console_serve: the console thread.  Returns when the guest has ended. */
 void console_serve(struct vmm *vm);
@@ -90,7 +97,7 @@ void console_kick(struct console *c);
 /*
  * console_write_now: write some of buf to `out` without waiting.  => write_mutex held
  * => how much; 0: it has to wait; -errno: nobody will ever read it
- * console_keep: remember output, and let clients have it.  => mutex not held
+ * console_keep: remember output, and let clients and the log have it.  => write_mutex held, mutex not
  */
 ssize_t console_write_now(struct console *c, const char *buf, size_t len);
 void console_keep(struct console *c, const char *buf, size_t len);

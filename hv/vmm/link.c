@@ -106,13 +106,15 @@ int link_configure(struct vmm *vm, struct failure *f)
 	    .pid = (uint32_t)getpid(),
 	};
 	int fds[WIRE_CONFIG_FDS];
-	unsigned nfds, upcalls;
+	unsigned nfds, upcalls, more;
+	int error;
 
 	send_or_end(&hello, sizeof(hello), NULL, 0);
 	recv_or_end(cfg, sizeof(*cfg), WIRE_CONFIG, fds, WIRE_CONFIG_FDS, &nfds);
 	upcalls = cfg->lapic ? cfg->vcpus : 0;
+	more = WIRE_CONFIG_FIXED_FDS + upcalls;
 	if (cfg->hdr.status || cfg->vcpus > WIRE_MAX_VCPUS ||
-	    nfds != WIRE_CONFIG_FIXED_FDS + upcalls + (cfg->initrd_path[0] != 0))
+	    nfds != more + (cfg->initrd_path[0] != 0) + (cfg->log != 0))
 		return failure_set(f, -EPROTO, "the core's configuration is incomplete");
 	if (!string_p(cfg->name, sizeof(cfg->name)) ||
 	    !string_p(cfg->image_path, sizeof(cfg->image_path)) ||
@@ -123,8 +125,10 @@ int link_configure(struct vmm *vm, struct failure *f)
 	vm->image = fds[1];
 	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++)
 		vm->vcpus[i].upcall = i < upcalls ? fds[WIRE_CONFIG_FIXED_FDS + i] : -1;
-	vm->initrd = cfg->initrd_path[0] != 0 ? fds[nfds - 1] : -1;
-	return console_init(&vm->console, fds[2], fds[3], f);
+	vm->initrd = cfg->initrd_path[0] != 0 ? fds[more++] : -1;
+	error = console_init(&vm->console, fds[2], fds[3], f);
+	console_log_to(&vm->console, cfg->log ? fds[more] : -1, cfg->name);
+	return error;
 }
 
 void link_ready(const struct vmm *vm)

@@ -249,6 +249,23 @@ test_log() {
 	cmp -s "$work/seen" "$work/log3" || fail "the client's log is not what it has shown"
 	expect 1 lombard run --console-log /no/such/file -m 8M "$probe" hello
 	says "cannot open the log" "$err"
+	# A disk that is full is told of, and holds nobody up.
+	expect 0 lombard run --console-log /dev/full -m 8M "$probe" hello
+	says "probe: hello: ok" "$out"
+	await "$cell_log" "lombard-vmm: the console of guest* loses its log: No space left on device"
+	expect 0 lombard run -d -n full --console-log /dev/full -m 8M "$probe" hello
+	await "$cell_log" "lombard-vmm: the console of full loses its output: No space left on device"
+	await_end full 0
+}
+
+# Bug: the log ended when the guest was detached from.
+test_log_goes_on() {
+	at_terminal 0 "see:listening" $'type:one\n' "see:heard one" "$detach" "see:detached from talker" \
+		-- run -n talker --console-log "$work/log4" -m 8M "$probe" console-lines
+	at_terminal 0 "see:heard one" $'type:two\n' "see:heard two" $'type:quit\n' "see:has ended" -- console talker
+	says "probe: heard one" "$(<"$work/log4")"
+	says "probe: heard two" "$(<"$work/log4")"
+	says "probe: console-lines: ok" "$(<"$work/log4")"
 }
 
 # asks REQUEST ANSWER
@@ -323,4 +340,4 @@ bound() { [[ $(ports) == *"1: VCPU 0: Interdomain (Connected)"* ]]; }
 unbound() { [[ $(ports) == *"1: VCPU 0: Interdomain (Waiting connection)"* ]]; }
 
 host_tests pipes flood lies detach interrupted raw window_closed two_clients stopped_client scroll many_clients \
-	unread_input ends paused log protocol linux linux_in_the_foreground xenconsoled
+	unread_input ends paused log log_goes_on protocol linux linux_in_the_foreground xenconsoled
