@@ -140,6 +140,8 @@ struct guest {
 	struct xs_guest *g_store;	 /* as what it was entered in the xenstore, or NULL */
 	struct channel_owner g_channels; /* see channel.h */
 	struct tie_owner g_ties;	 /* see tie.h */
+	struct offer
+	    *g_lending[WIRE_MAX_VCPUS]; /* what it is lending in parts: its own thread's; or NULL */
 	_Atomic uint64_t g_hypercalls;
 	_Atomic uint64_t g_unknown;		      /* hypercalls that are not there */
 	_Atomic uint64_t g_unknown_nr, g_unknown_cmd; /* the last of them */
@@ -419,6 +421,9 @@ void guest_serve(struct guest *g);
 int guest_place_shared_info(struct guest *g, uint64_t gfn);
 int guest_place_vcpu_info(struct guest *g, uint32_t vcpu, uint64_t gfn, uint32_t offset);
 void guest_unplace(struct guest *g);
+
+/* guest_drop_lends: nothing comes of what it is lending in parts.  => by its thread, inside the world */
+void guest_drop_lends(struct guest *g);
 
 /* guest_hypercall: answer one.  May end the guest. */
 void guest_hypercall(struct guest *g, const struct wire_hypercall *req, struct wire_result *res);

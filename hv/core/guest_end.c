@@ -231,6 +231,7 @@ static void settle(struct guest *g)
 		return;
 	uvm_world_enter();
 	guest_unplace(g);
+	guest_drop_lends(g);
 	uvm_map_ref(map);
 	uvm_ledger_guest_gone(map);
 	pthread_mutex_lock(&g->g_mutex);

@@ -40,9 +40,54 @@ static bool kind_p(uint16_t kind)
 	return kind == LOAN_TO_PAGE || kind == LOAN_TO_ANON;
 }
 
-static int64_t op_lend(struct guest *g, void *arg)
+/* The place of a lend that is under way, or with 0 a free one; or NULL. */
+static struct offer **find_lend(struct guest *g, uint64_t id)
+{
+	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++) {
+		struct offer **ofp = &g->g_lending[i];
+
+		if (*ofp != NULL ? uvm_ledger_lend_id(*ofp) == id : id == 0)
+			return ofp;
+	}
+	return NULL;
+}
+
+/* A part of it.  -ERESTART: it has to be gone on with, by its number */
+static int64_t lend_on(struct offer **ofp, struct loan_lend *op)
+{
+	int error;
+
+	op->id = uvm_ledger_lend_id(*ofp);
+	error = uvm_ledger_lend_on(*ofp, &op->id);
+	if (error == -EINPROGRESS)
+		return -ERESTART;
+	*ofp = NULL;
+	return error;
+}
+
+static int64_t op_lend_rest(struct guest *g, void *arg)
 {
 	struct loan_lend *op = arg;
+	struct offer **ofp = op->id != 0 ? find_lend(g, op->id) : NULL;
+
+	return ofp != NULL ? lend_on(ofp, op) : -ENOSYS;
+}
+
+void guest_drop_lends(struct guest *g)
+{
+	for (unsigned i = 0; i < WIRE_MAX_VCPUS; i++) {
+		if (g->g_lending[i] != NULL)
+			uvm_ledger_lend_drop(g->g_lending[i]);
+		g->g_lending[i] = NULL;
+	}
+}
+
+/* A guest that has left lends lying about has each further one done at one go. */
+static int64_t op_lend(struct guest *g, void *arg)
+{
+	struct offer **ofp = find_lend(g, 0), *of;
+	struct loan_lend *op = arg;
+	int error;
 	const struct uvm_offer_terms terms = {
 	    .ot_borrower = op->domid, .ot_kind = op->kind, .ot_tag = op->tag};
 
@@ -50,7 +95,13 @@ static int64_t op_lend(struct guest *g, void *arg)
 		return -EINVAL;
 	if (op->domid != LOAN_DOMID_ANY && op->domid != LOAN_DOMID_HOST && !guest_exists(op->domid))
 		return -ESRCH;
-	return uvm_ledger_lend(g->g_map, op->gfn, op->nr_pages, &terms, &op->id);
+	if (ofp == NULL)
+		return uvm_ledger_lend(g->g_map, op->gfn, op->nr_pages, &terms, &op->id);
+	error = uvm_ledger_lend_begin(g->g_map, op->gfn, op->nr_pages, &terms, &of);
+	if (error != 0)
+		return error;
+	*ofp = of;
+	return lend_on(ofp, op);
 }
 
 static int64_t op_borrow(struct guest *g, void *arg)
@@ -168,11 +219,26 @@ static bool loan_results_p(uint32_t cmd, const void *arg)
 	       (cmd == LOANOP_borrow && ((const struct loan_borrow *)arg)->gfn == LOAN_ANYWHERE);
 }
 
+static struct answer call_lend_rest(struct guest *g, void *arg, uint32_t len)
+{
+	struct answer a = {.value = -EINVAL};
+
+	if (len != sizeof(struct loan_lend))
+		return a;
+	uvm_world_enter();
+	a.value = op_lend_rest(g, arg);
+	uvm_world_leave();
+	a.copy_back = a.value == 0;
+	return a;
+}
+
 static struct answer call_loan(struct guest *g, uint32_t cmd, void *arg, uint32_t len)
 {
 	struct answer a = {.value = -ENOSYS};
 	bool results;
 
+	if (cmd == WIRE_LEND_REST)
+		return call_lend_rest(g, arg, len);
 	if (cmd >= sizeof(loan_ops) / sizeof(loan_ops[0]))
 		return a;
 	if (len != loan_ops[cmd].len)

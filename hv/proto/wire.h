@@ -144,9 +144,15 @@ struct wire_hypercall {
 	uint8_t arg[WIRE_MAX_ARG];
 };
 
+/*
+ * A command of loan_op beside those of loan.h: go on with a lend of which the core has done a part (ret is -ERESTART,
+ * and the structure's id, which is not copied back, its number).
+ */
+#define WIRE_LEND_REST UINT32_C(0x10000)
+
 struct wire_result {
 	struct wire_hdr hdr;
-	int64_t ret; /* into rax */
+	int64_t ret; /* into rax; -ERESTART: a part is done, make the call again */
 	uint32_t arg_len;
 	uint32_t copy_back;
 	uint32_t console; /* EVTCHNOP_send, by a console's port that wire_ask_console calls ours */

@@ -238,8 +238,8 @@ static bool publish(struct offer *of, uint64_t *id)
 	return shown;
 }
 
-int uvm_ledger_lend(struct uvm_map *lender, uint64_t gfn, uint64_t n,
-    const struct uvm_offer_terms *terms, uint64_t *id)
+int uvm_ledger_lend_begin(struct uvm_map *lender, uint64_t gfn, uint64_t n,
+    const struct uvm_offer_terms *terms, struct offer **ofp)
 {
 	struct offer *of;
 	int error;
@@ -256,20 +256,67 @@ int uvm_ledger_lend(struct uvm_map *lender, uint64_t gfn, uint64_t n,
 	of->of_map = lender;
 	of->of_gfn = gfn;
 	error = enter(of);
-	if (error != 0) {
+	if (error != 0)
 		offer_free(of);
-		return error;
-	}
+	else
+		*ofp = of;
+	return error;
+}
+
+uint64_t uvm_ledger_lend_id(const struct offer *of)
+{
+	return of->of_id;
+}
+
+void uvm_ledger_lend_drop(struct offer *of)
+{
+	uvm_unloan(of->of_loans, of->of_lent, of->of_terms.ot_kind);
+	of->of_map->vm_stats.ms_loans_returned += of->of_lent;
+	uvm_map_thaw(of->of_map, of->of_gfn, of->of_lent);
+	strike(of);
+}
+
+static int lend_part(struct offer *of, uint64_t n)
+{
+	const struct uvm_offer_terms *terms = &of->of_terms;
+	union uvm_loaned *out = &of->of_loans[of->of_lent];
+	uint64_t gfn = of->of_gfn + of->of_lent;
+	int error;
+
 	/* The host only looks. */
 	error = terms->ot_borrower == UVM_DOMID_HOST && terms->ot_kind == UVM_LOAN_TOPAGE
-		    ? uvm_loan_picture(lender, gfn, n, of->of_loans)
-		    : uvm_loan(lender, gfn, n, terms->ot_kind, of->of_loans);
-	if (error == 0 && !publish(of, id)) {
-		uvm_unloan(of->of_loans, n, terms->ot_kind);
+		    ? uvm_loan_picture(of->of_map, gfn, n, out)
+		    : uvm_loan(of->of_map, gfn, n, terms->ot_kind, out);
+	if (error == 0)
+		of->of_lent += n;
+	return error;
+}
+
+int uvm_ledger_lend_on(struct offer *of, uint64_t *id)
+{
+	uint64_t left = of->of_npages - of->of_lent;
+	int error = lend_part(of, left < UVM_LEND_PART ? left : UVM_LEND_PART);
+
+	if (error == 0 && left > UVM_LEND_PART)
+		return -EINPROGRESS;
+	if (error == 0 && !publish(of, id))
 		error = -ESRCH;
-	}
 	if (error != 0)
-		strike(of);
+		uvm_ledger_lend_drop(of);
+	return error;
+}
+
+int uvm_ledger_lend(struct uvm_map *lender, uint64_t gfn, uint64_t n,
+    const struct uvm_offer_terms *terms, uint64_t *id)
+{
+	struct offer *of;
+	int error = uvm_ledger_lend_begin(lender, gfn, n, terms, &of);
+
+	if (error != 0)
+		return error;
+	do
+		error = uvm_ledger_lend_on(of, id);
+	while (error == -EINPROGRESS);
 	return error;
 }
 

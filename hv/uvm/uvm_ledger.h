@@ -61,6 +61,24 @@ int uvm_ledger_lend_object(struct uvm_object *uo, uint64_t off, uint64_t n, uint
     const struct uvm_offer_terms *terms, uint64_t *id);
 
 /*
+ * uvm_ledger_lend in parts, with whatever the caller has to do in between.  Nobody finds the offer before it is
+ * complete.
+ *
+ * uvm_ledger_lend_begin: an offer of which no page is lent yet.  Errors as uvm_ledger_lend
+ * uvm_ledger_lend_on: UVM_LEND_PART pages more.  => -EINPROGRESS: there are more; 0: the offer is there, or an error
+ *	as of uvm_ledger_lend and nothing is: then *of is not the caller's any more
+ * uvm_ledger_lend_drop: nothing comes of it.  Before its lender goes
+ * uvm_ledger_lend_id: what its number will be
+ */
+struct offer;
+#define UVM_LEND_PART 4096u
+int uvm_ledger_lend_begin(struct uvm_map *lender, uint64_t gfn, uint64_t n,
+    const struct uvm_offer_terms *terms, struct offer **ofp);
+int uvm_ledger_lend_on(struct offer *of, uint64_t *id);
+void uvm_ledger_lend_drop(struct offer *of);
+uint64_t uvm_ledger_lend_id(const struct offer *of);
+
+/*
  * uvm_ledger_borrow: map n pages of an offer, from page `first` on, at gfn.
  * => -ENOENT: no such offer (any more); -EPERM: not for this guest; -ERANGE: beyond the offer;
  *    -EINVAL: bad place; -EEXIST: something is mapped there; -ENOMEM; the pager's error

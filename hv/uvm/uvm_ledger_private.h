@@ -18,8 +18,9 @@ struct offer {
 	uint64_t of_npages, of_bytes;	 /* s */
 	struct uvm_map *of_map;		 /* s: a guest's offer: reference; NULL for the host's */
 	uint64_t of_gfn;		 /* s */
-	struct uvm_object *of_object;	 /* the host's: reference */
-	uint64_t of_offset;		 /* s */
+	uint64_t of_lent; /* while it is being made, of who makes it: so many pages are on loan */
+	struct uvm_object *of_object; /* the host's: reference */
+	uint64_t of_offset;	      /* s */
 	uint32_t of_refs;    /* ledger: 1 until recalled, and one for each borrow under way */
 	uint64_t of_windows; /* ledger: borrowed, not returned */
 	bool of_recalled;    /* ledger */

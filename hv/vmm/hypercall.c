@@ -125,7 +125,25 @@ static void note_console(
 		console_ring_used(&vm->console);
 }
 
-/* One structure goes to the core as it was copied in, once, and comes back if the core says so. */
+/* What was copied in goes to the core, once, and comes back if the core says so. */
+static int64_t ask(
+    struct vcpu *v, const struct hypercall *h, struct wire_hypercall *q, struct wire_result *r)
+{
+	struct vmm *vm = v->vm;
+	int ret;
+
+	link_hypercall(q, r);
+	if (r->ret == 0)
+		note(v, h, q, r);
+	note_console(vm, q, r);
+	if (r->copy_back && r->arg_len == q->arg_len) {
+		ret = gmem_copy_out(&vm->mem, &h->paging, h->arg[1], r->arg, q->arg_len);
+		if (ret)
+			return ret;
+	}
+	return r->ret;
+}
+
 static int64_t forward(struct vcpu *v, const struct hypercall *h, uint32_t size)
 {
 	struct vmm *vm = v->vm;
@@ -139,16 +157,7 @@ static int64_t forward(struct vcpu *v, const struct hypercall *h, uint32_t size)
 		return ret;
 	if (h->nr == __HYPERVISOR_event_channel_op && event_asked(vm, h->arg[0], q.arg))
 		return 0;
-	link_hypercall(&q, &r);
-	if (r.ret == 0)
-		note(v, h, &q, &r);
-	note_console(vm, &q, &r);
-	if (r.copy_back && r.arg_len == size) {
-		ret = gmem_copy_out(&vm->mem, &h->paging, h->arg[1], r.arg, size);
-		if (ret)
-			return ret;
-	}
-	return r.ret;
+	return ask(v, h, &q, &r);
 }
 
 static int64_t forward_op(struct vcpu *v, const struct hypercall *h)
@@ -163,6 +172,39 @@ static int64_t forward_op(struct vcpu *v, const struct hypercall *h)
 		return forward(v, h, fw->sizes[h->arg[0]]);
 	}
 	return -ENOSYS;
+}
+
+/*
+ * The core does a part of a long lend at a time.  The rest is a call of its own, of which rdx says what it is the
+ * rest of: the core does not rely on it.
+ */
+static int64_t lend(struct vcpu *v, struct hypercall *h)
+{
+	struct wire_hypercall q = {.nr = (uint32_t)h->nr, .cmd = (uint32_t)h->arg[0]};
+	struct wire_result r;
+	struct loan_lend op = {0};
+	int64_t ret = gmem_copy_in(&v->vm->mem, &h->paging, &op, h->arg[1], sizeof(op));
+
+	/* What was begun is finished, even if its result can't be told any more. */
+	if (ret && q.cmd != WIRE_LEND_REST)
+		return ret;
+	if (q.cmd == WIRE_LEND_REST)
+		op.id = h->arg[2];
+	q.arg_len = sizeof(op);
+	memcpy(q.arg, &op, sizeof(op));
+	ret = ask(v, h, &q, &r);
+	if (ret == -ERESTART) {
+		memcpy(&op, r.arg, sizeof(op));
+		h->arg[0] = WIRE_LEND_REST;
+		h->arg[2] = op.id;
+	}
+	return ret;
+}
+
+static int64_t loan_call(struct vcpu *v, struct hypercall *h)
+{
+	return h->arg[0] == LOANOP_lend || h->arg[0] == WIRE_LEND_REST ? lend(v, h)
+								       : forward_op(v, h);
 }
 
 /* op(cmd, array, count): each element has its own status, and goes its own way to the core. */
@@ -327,6 +369,9 @@ static bool answer(struct vcpu *v, struct hypercall *h, int64_t *ret, struct vmm
 		return false;
 	case __HYPERVISOR_grant_table_op:
 		*ret = grant_op(v, h);
+		return false;
+	case LOMBARD_HYPERCALL_loan_op:
+		*ret = loan_call(v, h);
 		return false;
 	case LOMBARD_HYPERCALL_guest_op:
 		*ret = guest_op(vm, h);

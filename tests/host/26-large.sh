@@ -55,6 +55,38 @@ test_stopped() {
 	sound
 }
 
+# lends NAME PAGES: a guest whose memory is lent when this returns; its hypercalls until then are in $calls.
+lends() {
+	expect 0 lombard run -d -n "$1" -m 150M "$probe" lend-wait tag=42 "pages=$2" "pause=$((60 * scale))"
+	read -r domid _ console <<<"$out"
+	await "$console" "probe: lent id=*" 20
+	take_stats
+	calls=${stat[guest.$1.hypercalls]}
+}
+
+# A long lend is a call for every 4096 pages; and the end of the lender, whose pages its borrower keeps, takes no
+# longer than they are worth.  (Once it took the square of that: half a minute.)
+test_much_on_loan() {
+	local calls few took
+	lends short 16
+	few=$calls
+	expect 0 lombard stop short
+	lends lender 32768
+	# 7 more, and what it does behind its message.
+	[ $((calls - few)) -ge 6 ] || fail "a long lend is $calls calls, a short one $few"
+	expect 0 lombard run -d -n reader -m 8M -w 150M "$probe" borrow-hold tag=42 "seconds=$((60 * scale))"
+	read -r domid _ console <<<"$out"
+	await "$console" "probe: window*" 60
+	took=$(now_ms)
+	expect 0 lombard stop lender
+	took=$(($(now_ms) - took))
+	[ "$took" -lt $((5000 * scale)) ] || fail "stopping it took $took ms"
+	take_stats
+	equal "orphans" "${stat[cell.orphaned]}" 32768
+	expect 0 lombard stop reader
+	sound
+}
+
 # large NAME ARGUMENT...: 5 GiB, of which it touches next to nothing.
 large() {
 	expect 0 lombard run -d -n "$1" -m 5G "$probe" "${@:2}"
@@ -121,5 +153,5 @@ test_pieces() {
 	sound
 }
 
-host_tests processors most_processors unstarted ends stopped high_memory_is_lent high_memory_is_discarded \
+host_tests processors most_processors unstarted ends stopped much_on_loan high_memory_is_lent high_memory_is_discarded \
 	large_guest_borrows large_guest_is_checked pieces

@@ -51,6 +51,82 @@ LvTest(uvm_ledger, lend_of_a_huge_range_is_refused)
 	cr_assert_eq(uvm_ledger_count(), 0);
 }
 
+#define LONG (2 * UVM_LEND_PART + 5)
+
+static const struct uvm_offer_terms long_terms = {.ot_borrower = 2, .ot_kind = UVM_LOAN_TOPAGE};
+
+/* Three parts; the first and the last page hold tags. */
+static struct offer *begin_long(void)
+{
+	struct offer *of = NULL;
+
+	a = lv_guest(LONG, 1);
+	b = lv_guest(8, 16);
+	LV_OK(guest_fill(a, 0, 100));
+	LV_OK(guest_fill(a, LONG - 1, 101));
+	LV_OK(uvm_ledger_lend_begin(a->map, 0, LONG, &long_terms, &of));
+	return of;
+}
+
+/* Each page has the bytes of the moment at which it was lent, and nobody finds the offer before all are. */
+LvTest(uvm_ledger, long_lend_is_done_in_parts)
+{
+	struct offer *of = begin_long();
+	struct uvm_offer_info info;
+	uint64_t id = 0, number = uvm_ledger_lend_id(of);
+
+	for (unsigned i = 0; i < 2; i++) {
+		cr_assert_eq(uvm_ledger_lend_on(of, &id), -EINPROGRESS);
+		LV_FAILS(uvm_ledger_query(UVM_DOMID_HOST, number, &info), ENOENT);
+		LV_FAILS(uvm_ledger_next(2, 0, &info), ENOENT);
+		LV_OK(guest_fill(a, 0, 200 + i));
+		LV_OK(guest_fill(a, LONG - 1, 300 + i));
+		lv_check();
+	}
+	cr_assert_eq(id, 0);
+	LV_OK(uvm_ledger_lend_on(of, &id));
+	cr_assert_eq(id, number);
+	cr_assert_eq(query(id).oi_npages, LONG);
+	LV_OK(uvm_ledger_borrow(b->map, id, 0, 1, 8));
+	LV_OK(uvm_ledger_borrow(b->map, id, LONG - 1, 1, 9));
+	cr_assert(guest_holds(b, 8, 100) && guest_holds(b, 9, 301));
+	lv_check();
+}
+
+/* The last page can't be lent: then none is. */
+LvTest(uvm_ledger, long_lend_that_fails_late_leaves_nothing)
+{
+	struct offer *of;
+	struct uvm_page *pg;
+	uint64_t id = 0;
+
+	of = begin_long();
+	LV_OK(uvm_map_wire(a->map, LONG - 1, &pg));
+	for (unsigned i = 0; i < 2; i++)
+		cr_assert_eq(uvm_ledger_lend_on(of, &id), -EINPROGRESS);
+	LV_FAILS(uvm_ledger_lend_on(of, &id), EBUSY);
+	cr_assert_eq(id, 0);
+	cr_assert(uvm_ledger_count() == 0 && a->map->vm_noffers == 0 && a->map->vm_offered == 0);
+	cr_assert_eq(a->map->vm_stats.ms_loans_made, a->map->vm_stats.ms_loans_returned);
+	LV_OK(guest_fill(a, 0, 200));
+	cr_assert_eq(a->map->vm_stats.ms_broken[UVM_BREAK_WRITE], 0, "it was on loan still");
+	uvm_map_unwire(a->map, pg);
+	lv_check();
+}
+
+LvTest(uvm_ledger, long_lend_can_be_dropped)
+{
+	struct offer *of = begin_long();
+	uint64_t id;
+
+	cr_assert_eq(uvm_ledger_lend_on(of, &id), -EINPROGRESS);
+	uvm_ledger_lend_drop(of);
+	cr_assert(uvm_ledger_count() == 0 && a->map->vm_noffers == 0);
+	LV_OK(guest_fill(a, 0, 200));
+	cr_assert_eq(a->map->vm_stats.ms_broken[UVM_BREAK_WRITE], 0);
+	lv_check();
+}
+
 LvTest(uvm_ledger, offer_is_described_to_those_it_concerns)
 {
 	const struct uvm_offer_terms terms = {
