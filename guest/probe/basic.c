@@ -194,6 +194,53 @@ static int64_t hvm_op(unsigned int cmd, domid_t domid, uint32_t index, uint64_t 
 }
 
 /* Wait until a tool has set a parameter of ours; what is not ours to do is refused. */
+#define BALLOON 40 /* pages: more than are done without a break */
+
+/* What balloons do: pages are given back, and are zeroes when they are taken again. */
+static void balloon(int argc, char **argv)
+{
+	static xen_pfn_t gfns[BALLOON];
+	struct xen_memory_reservation r = {.domid = DOMID_SELF, .nr_extents = BALLOON};
+	char *p = page_alloc(BALLOON);
+
+	(void)argc, (void)argv;
+	memset(p, 1, BALLOON * PAGE_SIZE);
+	for (unsigned int i = 0; i < BALLOON; i++)
+		gfns[i] = (uint64_t)p / PAGE_SIZE + BALLOON - 1 - i;
+	set_xen_guest_handle(r.extent_start, gfns);
+	expect(
+	    1, "populate what is there", hypercall_memory_op(XENMEM_populate_physmap, &r), BALLOON);
+	if (!mem_all(p, 1, BALLOON * PAGE_SIZE))
+		fail(2, "it was changed");
+	expect(3, "decrease", hypercall_memory_op(XENMEM_decrease_reservation, &r), BALLOON);
+	expect(4, "populate", hypercall_memory_op(XENMEM_populate_physmap, &r), BALLOON);
+	if (!mem_all(p, 0, BALLOON * PAGE_SIZE))
+		fail(5, "what was given back is not zero");
+	/* Up to the first that can't be done. */
+	gfns[35] = 0x100000;
+	expect(6, "the window area", hypercall_memory_op(XENMEM_populate_physmap, &r), 35);
+	expect(7, "the window area", hypercall_memory_op(XENMEM_decrease_reservation, &r), 35);
+	gfns[1] = ~0UL;
+	expect(8, "no address", hypercall_memory_op(XENMEM_decrease_reservation, &r), 1);
+	gfns[0] = (uint64_t)p / PAGE_SIZE;
+	memset(p, 1, BALLOON * PAGE_SIZE);
+	r.extent_order = 3;
+	r.nr_extents = 1;
+	expect(9, "8 pages", hypercall_memory_op(XENMEM_decrease_reservation, &r), 1);
+	if (!mem_all(p, 0, 8 * PAGE_SIZE) || !mem_all(p + 8 * PAGE_SIZE, 1, PAGE_SIZE))
+		fail(10, "not just 8 pages were given back");
+	r.extent_order = 10;
+	expect(11, "too large an extent", hypercall_memory_op(XENMEM_decrease_reservation, &r), 0);
+	r.extent_order = 0;
+	r.domid = 0;
+	expect(12, "another domain", hypercall_memory_op(XENMEM_decrease_reservation, &r), 0);
+	r.domid = DOMID_SELF;
+	set_xen_guest_handle(r.extent_start, (void *)~15ULL);
+	expect(13, "a wild pointer", hypercall_memory_op(XENMEM_decrease_reservation, &r), 0);
+	expect(14, "a wild structure",
+	    hypercall_memory_op(XENMEM_decrease_reservation, (void *)~15ULL), 0);
+}
+
 static void hvm_param(int argc, char **argv)
 {
 	uint32_t index = (uint32_t)arg_need(argc, argv, "index");
@@ -269,6 +316,7 @@ const struct test tests_basic[] = {
     {"poll-timeout", poll_timeout},
     {"event-loopback", event_loopback},
     {"memory", memory},
+    {"balloon", balloon},
     {"special", special},
     {"beyond-special", beyond_special},
     {"hvm-param", hvm_param},

@@ -367,6 +367,10 @@ static bool answer(struct vcpu *v, struct hypercall *h, int64_t *ret, struct vmm
 	case __HYPERVISOR_xen_version:
 		*ret = version_op(vm, h);
 		return false;
+	case __HYPERVISOR_memory_op:
+		if (!memory_op(v, h, ret))
+			*ret = forward_op(v, h);
+		return false;
 	case __HYPERVISOR_grant_table_op:
 		*ret = grant_op(v, h);
 		return false;

@@ -340,6 +340,11 @@ static inline bool hypercall_rest_p(struct vmm *vm, unsigned done)
 	return done >= HYPERCALL_PARTS || (done > 0 && gate_closed_p(vm));
 }
 
+/* ---- memory_op.c ---- */
+
+/* memory_op: => false: it is none of the calls that are answered there */
+bool memory_op(struct vcpu *v, struct hypercall *h, int64_t *ret);
+
 /* ---- sched.c and console.c: hypercalls that need nobody else ---- */
 
 /* sched_poll: => -ERESTART: it was not over when the gate was closed */

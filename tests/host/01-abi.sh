@@ -120,6 +120,7 @@ test_bad_id() { passes bad-id; }
 test_event_loopback() { passes event-loopback; }
 test_poll_timeout() { passes poll-timeout; }
 test_memory() { passes memory; }
+test_balloon() { passes balloon; }
 test_lend_again() { passes lend-again; }
 
 test_lend_store() {
@@ -308,7 +309,7 @@ host_tests hello list unknown_test no_arguments exit_status \
 	shutdown_poweroff shutdown_reboot shutdown_crash shutdown_impossible shutdown_unknown \
 	crash_undefined crash_protection crash_null crash_high crash_stack \
 	triple_fault crash_is_told wild_pointers wild_ports unknown_calls unknown_calls_are_counted upcalls across_pages bad_lend \
-	bad_discard discard bad_id event_loopback poll_timeout memory lend_again lend_store sleep \
+	bad_discard discard bad_id event_loopback poll_timeout memory balloon lend_again lend_store sleep \
 	privileges idle_guest_uses_no_processor bench_lend memory_sizes window_sizes stop stopped_by_another interrupted console_input_ends \
 	console_reader_gone console_file_is_limited failed_launch_leaves_no_console cell_starts_by_itself json start_json \
 	remembers_ends

@@ -197,6 +197,20 @@ again() {
 	done
 }
 
+# What the toolstack wants the guest to have: its balloon gives pages back, and takes them again.  Here, because there
+# is a guest with a store already.  (Its kernel could not go on when a page was not taken.)
+# shellcheck disable=SC2016
+follows_target() {
+	tell g 'total() { set -- $(grep MemTotal /proc/meminfo); echo $2; }; b=$(total); echo "has" $b'
+	heard g 'has *'
+	xs write "/local/domain/$g/memory/target" $((160 * 1024))
+	tell g 'while [ $(total) -gt $((b - 32000)) ]; do sleep 0.2; done; echo "shr""unk"'
+	heard g shrunk 40
+	xs write "/local/domain/$g/memory/target" $((192 * 1024))
+	tell g 'while [ $(total) -lt $b ]; do sleep 0.2; done; echo "gro""wn"'
+	heard g grown 60
+}
+
 test_host() {
 	local g dir=$work/$test_name
 	need_linux
@@ -204,6 +218,7 @@ test_host() {
 	start_guest g
 	ready g
 	g=${number[g]}
+	follows_target
 	guest_serves
 	host_serves
 	kill_the_client
