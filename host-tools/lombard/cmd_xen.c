@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,11 +46,29 @@ static const struct argp argp = {
 	   "says.  The exit status is the command's.",
 };
 
+/* Somebody may have started an xenstored by hand: that is where it listens. */
+static bool store_by_hand(void)
+{
+	const char *dir = getenv("XENSTORED_RUNDIR");
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/socket", dir != NULL ? dir : "/var/run/xenstored");
+	return access(path, F_OK) == 0;
+}
+
+static bool wants_store(const char *command)
+{
+	const char *slash = strrchr(command, '/'), *name = slash != NULL ? slash + 1 : command;
+
+	return strcmp(name, "xl") == 0 || strcmp(name, "xentop") == 0 ||
+	       strncmp(name, "xenstore-", 9) == 0;
+}
+
 /*
  * Programs that find no Xen often crash: better say first that there is no cell.  And what they say
- * without a xenstore does not tell that it has died.
+ * without a xenstore does not tell that it has died, or how to have one.
  */
-static int check_cell(const char *socket)
+static int check_cell(const char *socket, const char *command)
 {
 	json_t *answer;
 	int err = client_ask(
@@ -59,6 +78,11 @@ static int check_cell(const char *socket)
 		return err;
 	if (strcmp(client_text(answer, "state"), "ended") == 0)
 		cli_error("%s", client_text(answer, "message"));
+	else if (strcmp(client_text(answer, "state"), "none") == 0 && wants_store(command) &&
+		 !store_by_hand())
+		cli_error("the cell has no xenstore, which %s wants: `lombard start --xenstore` "
+			  "starts a cell with one",
+		    command);
 	json_decref(answer);
 	return 0;
 }
@@ -88,7 +112,7 @@ int cmd_xen(struct cli *cli, int argc, char **argv)
 	int err;
 
 	cli_parse(cli, CLI_PLAIN, &argp, &o, argc, argv);
-	if (check_cell(cli->socket) || xen_env_make(&env, cli->socket))
+	if (check_cell(cli->socket, o.command[0]) || xen_env_make(&env, cli->socket))
 		return CLI_FAILED;
 	err = set_environment(&env);
 	xen_env_drop(&env);

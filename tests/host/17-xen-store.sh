@@ -52,6 +52,10 @@ test_none() {
 	says "runs without a xenstore" "$err"
 	expect 0 lombard env
 	[[ $out != *XENSTORED_RUNDIR* ]] || fail "there is none to point to: $out"
+	run env XENSTORED_RUNDIR=/nonexistent "$bin/lombard" xen xl list
+	says "has no xenstore, which xl wants: \`lombard start --xenstore\`" "$err"
+	run lombard xen lsevtchn 0
+	[[ $err != *xenstore* ]] || fail "it wants none: $err"
 	run_probe 0 store-none
 	says "probe: store-none: ok" "$out"
 	expect 2 "$bin/lombardd" --socket "$work/none.sock" --xenstore --exit-when-idle
