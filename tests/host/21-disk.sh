@@ -365,8 +365,9 @@ test_guest_killed() {
 	kill_blk
 	expect 0 lombard stop two
 	disk_end_soon
-	launch_disk three "$img" disk-io
-	await_end three 0
+	# In the foreground: it may end before anybody has looked at its nodes.
+	run_disk 0 "$img" disk-io
+	same_hash
 	disk_end
 }
 
