@@ -19,6 +19,9 @@
 
 #define MAX_MESSAGE (64U << 20)
 
+/* For the tables and bookkeeping of the largest channel that there can be. */
+#define ENOUGH_MEMORY (UINT64_C(16) << 20)
+
 struct pipe_options {
 	const char *file;
 	uint64_t message;
@@ -236,6 +239,9 @@ static int pipe_file(struct cli *cli, struct pipe_job *job, const struct stat *s
 	client_close(&control);
 	if (err == -EINTR && signals_seen())
 		return 128 + signals_last();
+	/* A guest gave up, maybe so soon that nothing could be lent to it. */
+	if ((err == -ECANCELED || err == -ESRCH) && job->memory < ENOUGH_MEMORY)
+		cli_error("its memory may have been too small: give it 16M or more (--memory)");
 	if (!err)
 		err = judge(job, st, &progress, &v);
 	return err ? CLI_FAILED : report(cli, job, &v);

@@ -260,6 +260,7 @@ test_bad_options() {
 	refused 1 "memory" --memory 1M "$work/some"
 	# Too little for its tables: its own words are repeated.
 	refused 1 "can't make a channel" --memory 2M "$work/some"
+	says "give it 16M or more (--memory)" "$err"
 }
 
 # ---- the examples ----
