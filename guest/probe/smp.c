@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Several processors, with local APICs: `probe smp vcpus=N [end=WHAT]`.  Small guests need neither; this
- * is what other systems need.
+ * Several processors, with local APICs: `probe smp vcpus=N [apics=STEP] [end=WHAT]`.  Small guests need neither;
+ * this is what other systems need.
  */
 #include "smp.h"
 
@@ -13,7 +13,7 @@
 #define GATE0 0x8e00U /* interrupt gate; DPL 0 */
 #define GATE3 0xee00U /* DPL 3 */
 
-#define ICR_TO(id) ((uint64_t)(id) << 32)
+#define ICR_TO(vcpu) ((uint64_t)((vcpu)*step) << 32)
 #define ICR_INIT 0x4500UL
 #define ICR_STARTUP (0x4600UL | START_PAGE >> 12)
 #define ICR_FIXED (0x4000UL | VECTOR)
@@ -21,7 +21,7 @@
 /* smp0.S */
 extern char smp_start[], smp_start_end[], smp_trap[], smp_interrupt[];
 void smp_enable(void), smp_command(uint64_t command);
-void smp_call(void), smp_triple(void), smp_poweroff(void), smp_spin(void);
+void smp_call(void), smp_triple(void), smp_poweroff(void), smp_spin(void), smp_halt(void);
 
 /* What smp0.S looks at. */
 struct gate smp_idt[256] __attribute__((aligned(16)));
@@ -30,6 +30,7 @@ void (*volatile smp_work)(void);
 volatile uint64_t smp_interrupts[SMP_MAX_VCPUS];
 volatile uint32_t smp_apic, smp_vcpu, smp_running, smp_done, smp_wrong, smp_domid;
 
+static uint32_t step = 1; /* from one vCPU's APIC to the next one's */
 static char stacks[SMP_MAX_VCPUS][4096] __attribute__((aligned(16)));
 
 static struct gate gate_to(const char *code, unsigned int type)
@@ -86,7 +87,7 @@ static void start_others(uint32_t vcpus)
 		command(ICR_TO(i) | ICR_INIT);
 		command(ICR_TO(i) | ICR_STARTUP);
 		await(1, "processors that run", &smp_running, i);
-		expect(2, "its APIC", smp_apic, i);
+		expect(2, "its APIC", smp_apic, i * step);
 		expect(3, "its vCPU", smp_vcpu, i);
 	}
 }
@@ -112,7 +113,7 @@ static void interrupts(uint32_t vcpus)
 	tell_others(vcpus, NULL);
 	command(ICR_TO(0) | ICR_FIXED);
 	for (uint32_t i = 0; i < vcpus; i++)
-		while (smp_interrupts[i] == 0)
+		while (smp_interrupts[i * step] == 0)
 			if (time_ns() > end)
 				fail(4, "vCPU %u was not interrupted", i);
 }
@@ -132,6 +133,15 @@ static void hypercalls(uint32_t vcpus)
 	expect(9, "wrong answers", smp_wrong, 0);
 }
 
+/* One after the other, for good.  Nothing ends before the last of them, which is this one. */
+static void halt(uint32_t vcpus)
+{
+	tell_others(vcpus, smp_halt);
+	time_sleep(3 * SECOND);
+	printf("probe: the last one halts\n");
+	call0(smp_halt, 0);
+}
+
 static void wait_for_end(void)
 {
 	for (;;)
@@ -143,8 +153,9 @@ static void smp(int argc, char **argv)
 	uint32_t vcpus = (uint32_t)arg_u64(argc, argv, "vcpus", 2);
 	const char *end = arg_find(argc, argv, "end");
 
-	if (vcpus == 0 || vcpus > SMP_MAX_VCPUS)
-		fail(98, "vcpus=%u", vcpus);
+	step = (uint32_t)arg_u64(argc, argv, "apics", 1);
+	if (vcpus == 0 || vcpus > SMP_MAX_VCPUS || step == 0 || step > SMP_MAX_VCPUS / vcpus)
+		fail(98, "vcpus=%u apics=%u", vcpus, step);
 	smp_begin(vcpus);
 	interrupts(vcpus);
 	hypercalls(vcpus);
@@ -157,6 +168,8 @@ static void smp(int argc, char **argv)
 		tell_others(vcpus, smp_poweroff);
 	else if (strcmp(end, "spin") == 0)
 		tell_others(vcpus, smp_spin);
+	else if (strcmp(end, "halt") == 0)
+		halt(vcpus);
 	else
 		fail(98, "end=%s", end);
 	wait_for_end();

@@ -6,7 +6,7 @@
 
 #define SMP_MAX_VCPUS 16
 
-/* By vCPU: interrupts with any vector from 32 on, each of which its handler has ended. */
+/* By their APICs' numbers: interrupts with any vector from 32 on, each of which its handler has ended. */
 extern volatile uint64_t smp_interrupts[SMP_MAX_VCPUS];
 
 /* smp_begin: ours takes interrupts, and the others wait for them.  Once. */

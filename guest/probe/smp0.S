@@ -146,6 +146,12 @@ smp_spin:
 1:	pause
 	jmp 1b
 
+	.globl smp_halt
+smp_halt:
+	cli
+1:	hlt
+	jmp 1b
+
 	.balign 8
 idt_ptr:
 	.word 256 * 16 - 1

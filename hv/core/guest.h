@@ -199,10 +199,14 @@ static inline uint64_t guest_high_pages(const struct guest *g)
 	return g->g_ram_pages - guest_low_pages(g);
 }
 
-/* guest_window_gfn: where its window area begins. */
+/*
+ * guest_window_gfn: where its window area begins: behind its RAM, and not below 4 GiB.  Of those that tools have
+ * built it is below the special area, since that is where Linux takes its grant table to: the first large gap
+ * in the memory map that Xen's tools make.
+ */
 static inline uint64_t guest_window_gfn(const struct guest *g)
 {
-	uint64_t end = GUEST_HIGH_GFN + guest_high_pages(g);
+	uint64_t end = g->g_built ? g->g_ram_pages : GUEST_HIGH_GFN + guest_high_pages(g);
 
 	return (end + GUEST_WINDOW_ALIGN - 1) / GUEST_WINDOW_ALIGN * GUEST_WINDOW_ALIGN;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/guest.h"
+#include "lib/log.h"
 #include "lib/sock.h"
 #include "lib/sys.h"
 
@@ -67,9 +68,14 @@ static int ask(struct guest *g, void *msg, size_t len, void *answer, size_t size
 static int tell(struct guest *g, uint32_t type)
 {
 	struct wire_control msg = {.hdr = {.type = type}};
-	struct wire_controlled answer;
+	struct wire_controlled answer = {.text = ""};
 
-	return ask(g, &msg, sizeof(msg), &answer, sizeof(answer), WIRE_CONTROLLED);
+	int error = ask(g, &msg, sizeof(msg), &answer, sizeof(answer), WIRE_CONTROLLED);
+
+	answer.text[sizeof(answer.text) - 1] = '\0';
+	if (error != 0 && error != -ESRCH && answer.text[0] != '\0')
+		log_warn("%s (domain %u) can't go on: %s", g->g_name, g->g_domid, answer.text);
+	return error;
 }
 
 /* => control locked, and stays so on 0 only */

@@ -345,7 +345,8 @@ struct wire_attach {
 
 /* The answer to all but WIRE_GET_STATE. */
 struct wire_controlled {
-	struct wire_hdr hdr; /* status */
+	struct wire_hdr hdr;	  /* status */
+	char text[WIRE_TEXT_LEN]; /* why, if there is more to say than that; else "" */
 };
 
 struct wire_state {

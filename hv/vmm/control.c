@@ -28,7 +28,8 @@ struct request {
 		struct wire_set_state set_state;
 		struct wire_attach attach;
 	} msg;
-	int fd; /* that came with it; -1: none */
+	int fd;		    /* that came with it; -1: none */
+	struct failure why; /* for messages; "": the status says it all */
 };
 
 static void send_or_end(const void *msg, size_t len)
@@ -43,6 +44,7 @@ static void reply(struct request *rq, int status)
 	    .hdr = {.type = WIRE_CONTROLLED, .status = status, .seq = rq->msg.hdr.seq}};
 
 	rq->waiting = false;
+	memcpy(answer.text, rq->why.text, sizeof(answer.text));
 	send_or_end(&answer, sizeof(answer));
 }
 
@@ -113,16 +115,28 @@ static int attach(struct vmm *vm, struct request *rq)
 	return ret;
 }
 
+/* What tools have built is looked at before it runs for the first time. */
+static int unpause(struct vmm *vm, struct request *rq)
+{
+	int ret = vm->cfg.built && !vm->adopted ? adopt(vm, &rq->why) : 0;
+
+	if (ret)
+		return ret;
+	vm->adopted = true;
+	gate_open(vm);
+	return 0;
+}
+
 static void begin(struct vmm *vm, struct request *rq)
 {
+	rq->why.text[0] = '\0';
 	switch (rq->msg.hdr.type) {
 	case WIRE_PAUSE:
 		gate_close(vm);
 		rq->waiting = true;
 		break;
 	case WIRE_UNPAUSE:
-		gate_open(vm);
-		reply(rq, 0);
+		reply(rq, unpause(vm, rq));
 		break;
 	case WIRE_GET_STATE:
 	case WIRE_SET_STATE:
@@ -178,17 +192,21 @@ _Noreturn void control_serve(struct vmm *vm)
 	    {.fd = vm->gate.told, .events = POLLIN},
 	};
 	static struct request rq;
+	static struct halt halt;
 
 	for (;;) {
-		if (poll(p, 3, rq.waiting ? PATIENCE_MS / 4 : -1) < 0)
+		if (poll(p, 3, rq.waiting ? PATIENCE_MS / 4 : halt_patience(vm, &halt)) < 0)
 			continue;
 		if (p[0].revents)
 			link_lost();
 		/* Before the look at the vCPU, so that nothing it says afterwards is missed. */
 		if (p[2].revents)
 			count_off(vm->gate.told);
-		if (p[1].revents)
+		if (p[1].revents) {
+			halt_leave(vm, &halt);
 			take_request(vm, &rq);
+		}
 		proceed(vm, &rq);
+		halt_look(vm, &halt);
 	}
 }

@@ -74,7 +74,7 @@ static int add_others(const struct vcpu *v, struct kvm_cpuid2 *c)
 {
 	if (c->nent + TOPOLOGY_LEAVES > GUESTCPU_MAX)
 		return -E2BIG;
-	topology_set(c, v->id, v->vm->cfg.vcpus);
+	topology_set(c, v->id, v->vm->cfg.vcpus, vcpu_apic_shift(v->vm));
 	return 0;
 }
 

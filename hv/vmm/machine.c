@@ -25,6 +25,23 @@
 
 #define SYNC_REGS (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)
 
+/* => it has pages, and the special area is where it can be */
+static int check_window(const struct wire_config *cfg, struct failure *f)
+{
+	uint64_t first = cfg->window_gfn, pages = cfg->window_pages;
+
+	if (pages > SLOT_MAX_PAGES)
+		return failure_set(f, -EINVAL, "the window area is too large for KVM (8 TiB)");
+	if (first >= cfg->ram_pages && first < cfg->special_gfn &&
+	    pages <= cfg->special_gfn - first)
+		return 0;
+	if (first < WINDOW_MIN_GFN || first > GPA_MAX_GFN - pages)
+		return failure_set(f, -EINVAL,
+		    "the window area lies neither between RAM and the special area nor between 4 "
+		    "GiB and 4 PiB");
+	return 0;
+}
+
 int machine_check(const struct wire_config *cfg, struct failure *f)
 {
 	if (cfg->vcpus < 1 || cfg->vcpus > (cfg->lapic ? WIRE_MAX_VCPUS : 1))
@@ -41,12 +58,7 @@ int machine_check(const struct wire_config *cfg, struct failure *f)
 		return failure_set(f, -EINVAL, "the special area is not where it can be");
 	if (cfg->window_pages == 0)
 		return 0;
-	if (cfg->window_pages > SLOT_MAX_PAGES)
-		return failure_set(f, -EINVAL, "the window area is too large for KVM (8 TiB)");
-	if (cfg->window_gfn < WINDOW_MIN_GFN || cfg->window_gfn > GPA_MAX_GFN - cfg->window_pages)
-		return failure_set(
-		    f, -EINVAL, "the window area does not lie between 4 GiB and 4 PiB");
-	return 0;
+	return check_window(cfg, f);
 }
 
 static struct gmem_area gmem_area(const struct pmap_area *a)
@@ -136,7 +148,7 @@ static int check_kvm(const struct vmm *vm, struct failure *f)
 }
 
 /* Does this host's KVM pass VMCALL and VMMCALL on? */
-static bool can_pass_p(const struct vmm *vm)
+bool machine_can_pass_p(const struct vmm *vm)
 {
 	int flags = ioctl(vm->vm, KVM_CHECK_EXTENSION, KVM_CAP_XEN_HVM);
 
@@ -144,7 +156,7 @@ static bool can_pass_p(const struct vmm *vm)
 }
 
 /* All else that KVM could do for Xen's guests stays off: it is done here, for all kernels alike. */
-static int pass_calls(const struct vmm *vm, struct failure *f)
+int machine_pass_calls(const struct vmm *vm, struct failure *f)
 {
 	const struct kvm_xen_hvm_config config = {
 	    .flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, .msr = PLATFORM_KVM_XEN_MSR};
@@ -226,7 +238,7 @@ static int create_vcpu(struct vmm *vm, unsigned id, struct failure *f)
 
 	v->vm = vm;
 	v->id = id;
-	v->fd = SYS(ioctl(vm->vm, KVM_CREATE_VCPU, id));
+	v->fd = SYS(ioctl(vm->vm, KVM_CREATE_VCPU, vcpu_apic(v)));
 	if (v->fd < 0)
 		return failure_sys(f, -errno, "KVM can't create vCPU %u", id);
 	size = SYS(ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
@@ -262,9 +274,6 @@ int machine_build(struct vmm *vm, struct failure *f)
 		ret = set_slots(vm, &vm->pmap.area[i], f);
 	for (unsigned i = 0; i < vm->cfg.vcpus && !ret; i++)
 		ret = create_vcpu(vm, i, f);
-	/* What tools will put there is not looked at. */
-	if (!ret && vm->cfg.built && can_pass_p(vm))
-		ret = pass_calls(vm, f);
 	return ret;
 }
 
@@ -278,18 +287,14 @@ int machine_load(struct vmm *vm, struct failure *f)
 	    .initrd_path = vm->cfg.initrd_path,
 	    .lapic = vm->cfg.lapic,
 	    .vcpus = vm->cfg.vcpus,
-	    .can_pass = can_pass_p(vm),
+	    .can_pass = machine_can_pass_p(vm),
 	};
 	struct pvh_start start;
 	int ret = pvh_load(&vm->mem, &image, &start, f);
 
 	if (!ret && start.linux_p && !guestcpu_virtualized_p())
-		ret = failure_set(f, -ENOTSUP,
-		    "%s is a Linux kernel, which this host can't run: its processor has neither "
-		    "VMX "
-		    "nor SVM, and its KVM emulates all that a guest does at privilege level 0",
-		    image.path);
+		ret = pvh_not_here(image.path, f);
 	if (!ret && start.pass)
-		ret = pass_calls(vm, f);
+		ret = machine_pass_calls(vm, f);
 	return ret ? ret : vcpu_set_pvh(&vm->vcpus[0], start.entry, start.start_info, f);
 }

@@ -51,6 +51,12 @@ bool platform_mmio(struct vcpu *v, struct vmm_end *end)
 	return true;
 }
 
+static bool xen_event_port_p(uint16_t port)
+{
+	return port >= PLATFORM_XEN_GPE0_PORT &&
+	       port < PLATFORM_XEN_GPE0_PORT + PLATFORM_XEN_GPE0_LEN;
+}
+
 /* 0xff where nobody answers. */
 static uint8_t port_value(const struct vmm *vm, uint16_t port)
 {
@@ -62,7 +68,7 @@ static uint8_t port_value(const struct vmm *vm, uint16_t port)
 	case PLATFORM_SLEEP_STATUS_PORT:
 		return 0;
 	default:
-		return 0xff;
+		return xen_event_port_p(port) ? 0 : 0xff;
 	}
 }
 

@@ -26,6 +26,13 @@
 #define PLATFORM_S5_TYPE 5
 #define PLATFORM_SLEEP_S5 (PLATFORM_S5_TYPE << 2 | 1 << 5)
 
+/*
+ * General-purpose events in the ACPI tables that Xen's tools write (Xen public/hvm/ioreq.h, version 1).  There are
+ * none, so the ports read 0; all ones would be one of each kind.
+ */
+#define PLATFORM_XEN_GPE0_PORT 0xafe0
+#define PLATFORM_XEN_GPE0_LEN 4
+
 /* A PC's timer channel 2.  Whoever calibrates a TSC by it sees at once that it does not count. */
 #define PLATFORM_PIT_PORT 0x42
 

@@ -153,3 +153,12 @@ int pvh_load(
 	l.file_size = l.elf_size = (uint64_t)st.st_size;
 	return load(&l, start);
 }
+
+int pvh_not_here(const char *path, struct failure *f)
+{
+	return failure_set(f, -ENOTSUP,
+	    "%s is a Linux kernel, which this host can't run: its processor has neither VMX nor "
+	    "SVM, and its "
+	    "KVM emulates all that a guest does at privilege level 0",
+	    path);
+}

@@ -43,6 +43,25 @@ int pvh_load(
     const struct gmem *gm, const struct pvh_image *img, struct pvh_start *start, struct failure *f);
 
 /*
+ * Linux's two functions of hypercalls, for each vendor of processors, and how many such pairs have been found.
+ *
+ * pvh_look_for_calls: look through [begin, end) of RAM, and count what is there.
+ *	=> begin lies at a boundary of 16 guest-physical bytes
+ * pvh_rewrite_found: if there is exactly one pair, its hypercalls reach us from now on.  => false: there is not
+ * pvh_calls_lost: => -ENOEXEC, and a sentence: nothing would bring path's hypercalls here
+ */
+struct pvh_calls {
+	uint8_t *amd, *intel;
+	unsigned found;
+};
+void pvh_look_for_calls(uint8_t *begin, uint8_t *end, struct pvh_calls *p);
+bool pvh_rewrite_found(const struct pvh_calls *p);
+int pvh_calls_lost(const char *path, unsigned found, struct failure *f);
+
+/* pvh_not_here: => -ENOTSUP, and a sentence: path is a Linux kernel, and this host's processor can't run one */
+int pvh_not_here(const char *path, struct failure *f);
+
+/*
  * pvh_hypercall_page: fill the page that a guest asks for by the MSR of CPUID leaf 0x40000002: a
  * piece of 32 bytes for each hypercall, which has it made as small guests make theirs.
  */

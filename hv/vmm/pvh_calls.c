@@ -42,12 +42,6 @@ static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
 static const uint8_t vmmcall[CALL_LEN] = {0x0f, 0x01, 0xd9};
 static const uint8_t vmcall[CALL_LEN] = {0x0f, 0x01, 0xc1};
 
-/* Places in RAM of the two instructions, and how many such pairs there are. */
-struct pairs {
-	uint8_t *amd, *intel;
-	unsigned found;
-};
-
 /* A segment's bytes in RAM. */
 struct code {
 	uint8_t *begin, *end;
@@ -99,19 +93,21 @@ static uint8_t *find_near(const struct code *c, uint8_t *amd, const uint8_t *tar
 }
 
 /* By the instruction's last byte, which is rare: there are 25 MiB to look through. */
-static void look_for_pairs(const struct code *c, struct pairs *p)
+void pvh_look_for_calls(uint8_t *begin, uint8_t *end, struct pvh_calls *p)
 {
-	for (uint8_t *last = c->begin; last < c->end; last++) {
+	const struct code c = {begin, end};
+
+	for (uint8_t *last = begin; last < end; last++) {
 		const uint8_t *target;
 		uint8_t *at, *intel;
 
-		last = memchr(last, vmmcall[CALL_LEN - 1], (size_t)(c->end - last));
+		last = memchr(last, vmmcall[CALL_LEN - 1], (size_t)(end - last));
 		if (last == NULL)
 			return;
 		at = last - (CALL_LEN - 1);
-		if (at < c->begin || !function_p(c, at, vmmcall, &target))
+		if (at < begin || !function_p(&c, at, vmmcall, &target))
 			continue;
-		intel = find_near(c, at, target);
+		intel = find_near(&c, at, target);
 		if (intel == NULL)
 			continue;
 		p->amd = at;
@@ -127,14 +123,18 @@ static void rewrite(uint8_t *at)
 	at[2] = NOP;
 }
 
-/* Whatever executes them, then. */
-static int leave_to_kvm(struct loader *l, unsigned found)
+bool pvh_rewrite_found(const struct pvh_calls *p)
 {
-	if (l->img->can_pass) {
-		l->pass = true;
-		return 0;
-	}
-	return failure_set(l->f, -ENOEXEC,
+	if (p->found != 1)
+		return false;
+	rewrite(p->amd);
+	rewrite(p->intel);
+	return true;
+}
+
+int pvh_calls_lost(const char *path, unsigned found, struct failure *f)
+{
+	return failure_set(f, -ENOEXEC,
 	    "%s can't be loaded: nothing would bring this Linux's hypercalls here. It has no Xen "
 	    "note "
 	    "HYPERCALL_PAGE. Newer kernels have a function of vmmcall (0f 01 d9) and a return, and "
@@ -142,12 +142,12 @@ static int leave_to_kvm(struct loader *l, unsigned found)
 	    "%u. "
 	    "And this host's KVM lacks KVM_CAP_XEN_HVM with INTERCEPT_HCALL (CONFIG_KVM_XEN of "
 	    "Linux)",
-	    l->img->path, NEAR, found);
+	    path, NEAR, found);
 }
 
 int pvh_rewrite_calls(struct loader *l)
 {
-	struct pairs p = {0};
+	struct pvh_calls p = {0};
 
 	for (size_t i = 0; i < l->nphdrs; i++) {
 		const GElf_Phdr *ph = &l->phdrs[i];
@@ -155,14 +155,13 @@ int pvh_rewrite_calls(struct loader *l)
 		if (pvh_load_p(ph) && (ph->p_flags & PF_X)) {
 			uint8_t *begin = gmem_ptr(l->gm, ph->p_paddr, ph->p_filesz);
 
-			look_for_pairs(&(struct code){begin, begin + ph->p_filesz}, &p);
+			pvh_look_for_calls(begin, begin + ph->p_filesz, &p);
 		}
 	}
-	if (p.found != 1)
-		return leave_to_kvm(l, p.found);
-	rewrite(p.amd);
-	rewrite(p.intel);
-	return 0;
+	if (pvh_rewrite_found(&p))
+		return 0;
+	l->pass = l->img->can_pass; /* whatever executes them, then */
+	return l->pass ? 0 : pvh_calls_lost(l->img->path, p.found, l->f);
 }
 
 void pvh_hypercall_page(uint8_t page[PVH_CALL_PAGE])

@@ -35,6 +35,8 @@ static const int allowed[] = {
     SCMP_SYS(newfstatat),
     /* the image */
     SCMP_SYS(pread64),
+    /* where a tool has put one */
+    SCMP_SYS(lseek),
     /* memory: see also confine_calls */
     SCMP_SYS(munmap),
     SCMP_SYS(madvise),

@@ -10,7 +10,7 @@
 
 _Static_assert(sizeof(((struct kvm_lapic_state *)0)->regs) == WIRE_LAPIC, "the registers' page");
 
-static bool waiting_p(uint32_t mp_state)
+bool lapic_waiting_p(uint32_t mp_state)
 {
 	return mp_state == KVM_MP_STATE_UNINITIALIZED || mp_state == KVM_MP_STATE_INIT_RECEIVED;
 }
@@ -24,7 +24,7 @@ int lapic_get(const struct vcpu *v, struct wire_vcpu *s)
 	if (ioctl(v->fd, KVM_GET_MP_STATE, &mp) || ioctl(v->fd, KVM_GET_SREGS, &sregs) ||
 	    ioctl(v->fd, KVM_GET_LAPIC, &regs))
 		return -errno;
-	s->waiting = waiting_p(mp.mp_state);
+	s->waiting = lapic_waiting_p(mp.mp_state);
 	s->apic_base = sregs.apic_base;
 	memcpy(s->lapic, regs.regs, sizeof(s->lapic));
 	return 0;
@@ -63,7 +63,7 @@ static int set_mp_state(const struct vcpu *v, bool waiting, bool moved)
 
 	if (ioctl(v->fd, KVM_GET_MP_STATE, &mp))
 		return -errno;
-	if (waiting_p(mp.mp_state) == waiting && (waiting || !moved))
+	if (lapic_waiting_p(mp.mp_state) == waiting && (waiting || !moved))
 		return 0;
 	mp.mp_state = waiting ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
 	return ioctl(v->fd, KVM_SET_MP_STATE, &mp) ? -errno : 0;

@@ -7,11 +7,12 @@
 #include <linux/kvm.h>
 
 /*
- * topology_set: one package with n cores of one thread each; this is the core whose APIC has the
- * number id.  The last caches are all cores', the others each core's own.
- * => c has room for TOPOLOGY_LEAVES more entries; 1 <= n <= 255, id < n
+ * topology_set: one package with n cores of one thread each; this is core `core`.  The last caches are all
+ * cores', the others each core's own.
+ * => c has room for TOPOLOGY_LEAVES more entries; core < n, and the APICs' numbers, each core << shift, are
+ *    below 255
  */
 #define TOPOLOGY_LEAVES 3
-void topology_set(struct kvm_cpuid2 *c, unsigned id, unsigned n);
+void topology_set(struct kvm_cpuid2 *c, unsigned core, unsigned n, unsigned shift);
 
 #endif

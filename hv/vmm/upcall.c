@@ -29,7 +29,7 @@
 static bool interrupt(struct vcpu *v, uint8_t vector)
 {
 	struct kvm_msi msi = {
-	    .address_lo = (uint32_t)PLATFORM_LAPIC_GPA | v->id << MSI_DEST_SHIFT,
+	    .address_lo = (uint32_t)PLATFORM_LAPIC_GPA | vcpu_apic(v) << MSI_DEST_SHIFT,
 	    .data = vector,
 	};
 

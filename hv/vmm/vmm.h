@@ -36,7 +36,7 @@ struct vmm;
 
 struct vcpu {
 	struct vmm *vm;
-	unsigned id; /* its number, and that of its APIC */
+	unsigned id; /* its number */
 	int fd;
 	struct kvm_run *run; /* [v] shared with KVM; immediate_exit is the gate's */
 	uint32_t tsc_khz;
@@ -87,6 +87,7 @@ struct vmm {
 	struct pmap_local pmap;
 	struct gmem mem;
 	struct gate gate;
+	bool adopted;		      /* main: a guest that tools have built may run */
 	int upcalls;		      /* eventfd: some vCPU is owed an interrupt now */
 	struct console console;	      /* see there */
 	_Atomic uint32_t exit_status; /* what the guest set by guest_op */
@@ -102,6 +103,20 @@ struct vmm_end {
 	uint32_t code;
 	struct failure why;
 };
+
+/*
+ * vcpu_apic: the number of its APIC, and its number to KVM.  In domains that tools build every other number
+ * is used, since Xen's tools write such ACPI tables; Lombard's own guests have them without gaps.
+ */
+static inline unsigned vcpu_apic_shift(const struct vmm *vm)
+{
+	return vm->cfg.built ? 1 : 0;
+}
+
+static inline unsigned vcpu_apic(const struct vcpu *v)
+{
+	return v->id << vcpu_apic_shift(v->vm);
+}
 
 /* ---- link.c: the dialogue with the core.  The core's end is this process's end, at once. ---- */
 
@@ -176,6 +191,24 @@ int gate_run(struct vcpu *v);
 void gate_pass(struct vcpu *v);
 int gate_make_again(struct vcpu *v, const struct hypercall *h);
 
+/* ---- halt.c: guests with LAPICs that have halted for good.  All by the main thread ---- */
+
+struct halt {
+	int64_t next;  /* by now_ms: when to look, or to stop looking */
+	bool looking;  /* it has closed the gate */
+	uint64_t used; /* CPU time of the vCPUs' threads at the last look, in ns */
+};
+
+/*
+ * halt_look: look, if it is time.  Does not return if the guest has halted for good.
+ * halt_leave: somebody else wants the gate.
+ * halt_patience: how long until halt_look has something to do, in ms; -1: it has not.  A vCPU that parks is
+ *	something, too (gate.told).
+ */
+void halt_look(struct vmm *vm, struct halt *h);
+void halt_leave(struct vmm *vm, struct halt *h);
+int halt_patience(struct vmm *vm, const struct halt *h);
+
 /* ---- machine.c: address space, KVM VM, memory slots and vCPUs, up to the first instruction ---- */
 
 int machine_check(const struct wire_config *cfg, struct failure *f);
@@ -183,6 +216,22 @@ int machine_build(struct vmm *vm, struct failure *f);
 
 /* machine_load: the image, and where the first vCPU begins.  In the sandbox. */
 int machine_load(struct vmm *vm, struct failure *f);
+
+/*
+ * machine_can_pass_p: does this host's KVM pass VMCALL and VMMCALL on?
+ * machine_pass_calls: let it.  => it can, and no vCPU runs
+ */
+bool machine_can_pass_p(const struct vmm *vm);
+int machine_pass_calls(const struct vmm *vm, struct failure *f);
+
+/* ---- adopt.c: guests that tools have built ---- */
+
+/*
+ * adopt: look what the tool has put into memory, and have the hypercalls of a Linux among it come here.
+ * => the gate is closed, and the guest has never run
+ * => 0; or, and the guest must not run, -ENOEXEC, -ENOTSUP, or another -errno
+ */
+int adopt(struct vmm *vm, struct failure *f);
 
 /* ---- cpuid.c ---- */
 
@@ -283,6 +332,9 @@ int state_set(struct vcpu *v, const struct wire_vcpu *s);
 
 /* state_set_write_back: what no MTRR speaks of can be cached, as with Xen.  => before the vCPU runs */
 void state_set_write_back(const struct vcpu *v);
+
+/* lapic_waiting_p: by its KVM_GET_MP_STATE: it has not been started. */
+bool lapic_waiting_p(uint32_t mp_state);
 
 /* lapic_get, lapic_set: state_lapic.c's part of it.  => it has a LAPIC.  moved: rip has been changed */
 int lapic_get(const struct vcpu *v, struct wire_vcpu *s);

@@ -22,10 +22,7 @@
 	(XEN_DOMCTL_CDF_hap | XEN_DOMCTL_CDF_s3_integrity | XEN_DOMCTL_CDF_oos_off |               \
 	    XEN_DOMCTL_CDF_xs_domain)
 
-/*
- * PVH domains.  Tools ask for a local APIC for each of them; those with one vCPU have none, and guests
- * that need one do not run here.
- */
+/* PVH domains. */
 static int check(const struct xen_domctl_createdomain *cd)
 {
 	if (!(cd->flags & XEN_DOMCTL_CDF_hvm))
@@ -60,10 +57,11 @@ static int open_console(struct guest_config *cfg, char *path, size_t len, struct
 	return error;
 }
 
-static int create(uint32_t vcpus, struct guest **gp, struct failure *f)
+static int create(const struct xen_domctl_createdomain *cd, struct guest **gp, struct failure *f)
 {
 	struct guest_config cfg = {.window_pages = WINDOW_PAGES,
-	    .vcpus = vcpus,
+	    .vcpus = cd->max_vcpus,
+	    .lapic = (cd->arch.emulation_flags & XEN_X86_EMU_LAPIC) != 0,
 	    .image_path = "(built by a Xen tool)",
 	    .cmdline = ""};
 	char path[WIRE_TEXT_LEN];
@@ -92,7 +90,7 @@ int64_t xen_domctl_createdomain(struct xen_caller *c, struct guest *none, struct
 	error = check(cd);
 	if (error != 0)
 		return error;
-	error = create(cd->max_vcpus, &g, &f);
+	error = create(cd, &g, &f);
 	if (error != 0) {
 		log_warn("createdomain: %s", f.text);
 		return error;

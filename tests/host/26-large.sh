@@ -26,6 +26,13 @@ test_most_processors() {
 	sound
 }
 
+# With interrupts off, one after the other, beside one that was never started: that is poweroff, as with Xen.
+test_halted() {
+	expect 0 lombard run -m 8M --vcpus 4 "$probe" smp vcpus=3 end=halt
+	says "probe: the last one halts" "$out"
+	sound
+}
+
 # One that waits for its start is no reason to wait for it.
 test_unstarted() {
 	expect 0 lombard run -m 8M --vcpus 3 "$probe" smp vcpus=2
@@ -153,5 +160,5 @@ test_pieces() {
 	sound
 }
 
-host_tests processors most_processors unstarted ends stopped much_on_loan high_memory_is_lent high_memory_is_discarded \
+host_tests processors halted most_processors unstarted ends stopped much_on_loan high_memory_is_lent high_memory_is_discarded \
 	large_guest_borrows large_guest_is_checked pieces

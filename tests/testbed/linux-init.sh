@@ -11,6 +11,13 @@ mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 
+# What the kernel runs when it is told to from outside, as by `xl shutdown`.
+mkdir /sbin
+for name in poweroff reboot; do
+	printf '#!/bin/sh\nexec /bin/%s -f\n' $name >/sbin/$name
+	chmod +x /sbin/$name
+done
+
 what=poweroff
 privcmd=
 read -r words </proc/cmdline

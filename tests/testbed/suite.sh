@@ -100,7 +100,7 @@ npt)
 	esac
 	;;
 linux)
-	host 20-linux-boot 27-linux-events 28-linux-vchan 29-linux-lending 24-linux-disk 25-debian
+	host 20-linux-boot 27-linux-events 28-linux-vchan 29-linux-lending 30-linux-xl 24-linux-disk 25-debian
 	file tests/host/22-console.sh linux linux_in_the_foreground
 	file tests/host/01-abi.sh upcalls
 	;;

@@ -58,7 +58,7 @@ Test(topology, three_cores)
 {
 	struct kvm_cpuid2 *c = list_of(host, NHOST);
 
-	topology_set(c, 2, 3);
+	topology_set(c, 2, 3, 0);
 	cr_assert_eq(find(c, 1, 0)->ebx, 0x02030800);
 	cr_assert_eq(find(c, 1, 0)->edx, 0x1fabfbff);
 	cr_assert_eq(find(c, 1, 0)->eax, 0x906ea);
@@ -81,7 +81,7 @@ Test(topology, levels)
 {
 	struct kvm_cpuid2 *c = list_of(host, NHOST);
 
-	topology_set(c, 3, 4);
+	topology_set(c, 3, 4, 0);
 	cr_assert_eq(find(c, 0xb, 0)->eax, 0);
 	cr_assert_eq(find(c, 0xb, 0)->ebx, 1);
 	cr_assert_eq(find(c, 0xb, 0)->ecx, 0x100);
@@ -96,13 +96,35 @@ Test(topology, levels)
 	free(c);
 }
 
+/* As in domains that tools build: every other number is no APIC's. */
+Test(topology, even_numbers)
+{
+	struct kvm_cpuid2 *c = list_of(host, NHOST);
+
+	topology_set(c, 2, 3, 1);
+	cr_assert_eq(find(c, 1, 0)->ebx, 0x04060800);
+	cr_assert_eq(find(c, 4, 0)->eax, 0x0c004121);
+	cr_assert_eq(find(c, 4, 3)->eax, 0x0c01c163);
+	cr_assert_eq(find(c, 0x80000008, 0)->ecx, 0x3002);
+	cr_assert_eq(find(c, 0x8000001d, 0)->eax, 0x4121);
+	cr_assert_eq(find(c, 0x8000001d, 3)->eax, 0x14163);
+	cr_assert_eq(find(c, 0x8000001e, 0)->eax, 4);
+	cr_assert_eq(find(c, 0x8000001e, 0)->ebx, 2);
+	cr_assert_eq(find(c, 0xb, 0)->eax, 1);
+	cr_assert_eq(find(c, 0xb, 0)->ebx, 1);
+	cr_assert_eq(find(c, 0xb, 1)->eax, 3);
+	cr_assert_eq(find(c, 0xb, 1)->ebx, 3);
+	cr_assert_eq(find(c, 0xb, 2)->edx, 4);
+	free(c);
+}
+
 /* One core: no hyper-threading bit, all numbers 0; and a processor too old for leaf 0xb gets none. */
 Test(topology, one_core_of_an_old_processor)
 {
 	struct kvm_cpuid2 *c = list_of(host, NHOST);
 
 	c->entries[0].eax = 0xa;
-	topology_set(c, 0, 1);
+	topology_set(c, 0, 1, 0);
 	cr_assert_eq(find(c, 1, 0)->ebx, 0x00010800);
 	cr_assert_eq(find(c, 1, 0)->edx, 0x0fabfbff);
 	cr_assert_eq(find(c, 4, 3)->eax, 0x163);
