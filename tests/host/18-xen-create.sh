@@ -112,6 +112,9 @@ test_create() {
 	says p "$(flags small)"
 	expect 0 lombard xen "$tools/xenctx" "$domid"
 	says "rip: " "$out"
+	# xl asks for a local APIC for each.
+	expect 0 lombard xen "$tools/xen-hvmctx" "$domid"
+	says "LAPIC registers:" "$out"
 	expect 0 xl unpause small
 	expect 0 xl destroy small
 	no_guests || fail "it is still there: $(guest_names)"

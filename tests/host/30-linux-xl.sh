@@ -26,14 +26,12 @@ begin() {
 	consoled=$job
 	console=$dir/guest-$1.log
 	printf '%s\n' "name=\"$1\"" 'type="pvh"' "kernel=\"$2\"" "ramdisk=\"$linux/initrd\"" \
-		'extra="console=hvc0 quiet panic=-1 do=shell"' 'memory=192' 'vcpus=2' >"$dir/$1.cfg"
+		"extra=\"$linux_words quiet panic=-1 do=shell\"" 'memory=192' 'vcpus=2' >"$dir/$1.cfg"
 	expect 0 xl create -p "$dir/$1.cfg"
 	expect 0 xl domid "$1"
 	domid=$out
 	find_vmm "$domid"
 }
-
-domain_gone() { ! xl domid "$1" >/dev/null 2>&1; }
 
 end() {
 	kill_job "$consoled"
@@ -72,20 +70,19 @@ test_boot() {
 	at_console 0 $'type:echo here is $((6 * 7))\r' "see:here is 42" \
 		$'type:insmod /modules/xen-blkfront.ko; sleep 1; head -n 1 /dev/xvda\r' "see:words on a disk" "$detach"
 	expect 0 xl shutdown tux
-	until_true 40 domain_gone tux || fail "it is still there: $(state tux)"
+	until_true 40 no_guests || fail "it is still there: $(state tux)"
 	expect 0 xl dmesg
 	says 'ended: poweroff, status 0' "$out"
+	equal "its state" "$(state tux)" ''
 	end
 }
 
 # Where it can't run, who unpauses it is told so: here no Linux runs; or this one's hypercalls would reach nobody.
 test_refused() {
-	local key flags why kernel=$work/spoilt
+	local flags why kernel=$work/spoilt
 	need_kernel
-	while read -r key flags; do
-		[ "$key" != flags ] || break
-	done </proc/cpuinfo
-	case " $flags $(uname -r)" in
+	read_flags
+	case "$flags $(uname -r)" in
 	*' vmx '*' 6.1.'* | *' svm '*' 6.1.'*)
 		why='Such pairs in its code: 0. And this host'
 		expect 0 "$bin/host/spoilcalls" "$linux/vmlinuz" "$kernel"
