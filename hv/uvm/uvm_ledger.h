@@ -39,8 +39,7 @@ struct uvm_offer_info {
 struct uvm_offer_terms {
 	uint32_t ot_borrower; /* domid, UVM_DOMID_ANY or UVM_DOMID_HOST */
 	enum uvm_loan_kind ot_kind;
-	bool
-	    ot_by_host; /* the host lends in the guest's name: not counted, and ends with the borrower */
+	bool ot_by_host; /* in the guest's name: not counted, and ends with the borrower */
 	uint64_t ot_tag;
 };
 
