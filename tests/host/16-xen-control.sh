@@ -108,7 +108,8 @@ test_paused_often_in_poll() {
 	await "$console" "probe: sleeping"
 	while lombard pause sleeper 2>/dev/null; do
 		n=$((n + 1))
-		lombard unpause sleeper || fail "it ended while it was paused"
+		# A pause does not undo the hypercall by which it ends, if that is under way.
+		lombard unpause sleeper 2>/dev/null || break
 	done
 	say "$n times"
 	[ "$n" -gt 1 ] || fail "paused $n times only"
