@@ -43,8 +43,8 @@ test_to_page() { lent_to_several 1 page; }
 test_to_anon() { lent_to_several 2 anon; }
 
 test_lender_ends_first() {
-	launch_lender short tag=2 pages=32 write=1 "seconds=$((1 * scale))"
-	launch patient borrow-verify tag=2 "seconds=$((3 * scale))"
+	launch_lender short tag=2 pages=32 write=1 "seconds=$((2 * scale))"
+	launch patient borrow-verify tag=2 "seconds=$((4 * scale))"
 	await "$console" "probe: borrowed*"
 	await_end short 0
 	sound
