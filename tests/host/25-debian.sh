@@ -8,6 +8,7 @@
 # the disk that goes with them (/dev/vda).
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 . "${BASH_SOURCE[0]%/*}/store.sh"
+. "${BASH_SOURCE[0]%/*}/linux-guest.sh"
 
 limit=300
 debian=${HOST_DEBIAN:-$host_root/debian}
