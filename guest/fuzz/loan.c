@@ -4,8 +4,6 @@
 
 #include "../victim/tag.h"
 
-#define LEND_REST 0x10000u /* WIRE_LEND_REST of hv/proto/wire.h: no command of loan.h */
-
 static void nothing_fill(void *arg)
 {
 	(void)arg;
@@ -179,16 +177,6 @@ static void tie_fill(void *arg)
 	}
 }
 
-/* As the hypervisor goes on with a long lend: but none is under way. */
-static int64_t lend_rest(void)
-{
-	struct loan_lend op = {0};
-
-	lend_fill(&op);
-	return hypercall(LOMBARD_HYPERCALL_loan_op, LEND_REST,
-	    one_in(4) ? bad_address() : (uint64_t)&op, one_in(2) ? any_loan() : below(100), 0, 0);
-}
-
 #define LOAN(op, type, w, ...)                                                                     \
 	{                                                                                          \
 		.name = "loan." #op, .nr = LOMBARD_HYPERCALL_loan_op, .cmd = LOANOP_##op,          \
@@ -205,6 +193,5 @@ const struct op ops_loan[] = {
     LOAN(next, query, 30, .fill = next_fill, .results = true, .done = next_done),
     LOAN(discard, discard, 20, .fill = discard_fill, .done = discard_done, .hurts = discard_hurts),
     LOAN(tie, tie, 20, .fill = tie_fill),
-    {.name = "loan.rest", .kind = FAILS, .weight = 4, .call = lend_rest},
 };
 const unsigned nr_ops_loan = ARRAY_SIZE(ops_loan);

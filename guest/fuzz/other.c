@@ -2,8 +2,6 @@
 /* All other hypercalls, those that there are not included. */
 #include "fuzz.h"
 
-#define MEMOP_EXTENT_SHIFT 6 /* of a call that goes on where another one stopped: Xen's */
-
 static void shared_info_fill(void *arg)
 {
 	struct xen_add_to_physmap *op = arg;
@@ -210,35 +208,6 @@ static int64_t upcall_vector(void)
 	    one_in(8) ? bad_address() : (uint64_t)&op, 0, 0, 0);
 }
 
-/* RAM given back, and taken again.  Where the list of it is read from, nobody else writes. */
-static int64_t balloon(void)
-{
-	static xen_pfn_t gfns[8];
-	struct xen_memory_reservation op = {.domid = one_in(8) ? any_domid() : DOMID_SELF,
-	    .nr_extents = 1 + below(ARRAY_SIZE(gfns))};
-	uint64_t cmd = XENMEM_decrease_reservation;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(gfns); i++)
-		gfns[i] = one_in(8) ? any_gfn() : our_gfn();
-	op.extent_start.p = gfns;
-	if (one_in(3)) {
-		cmd = XENMEM_populate_physmap;
-		op.extent_order = below(9);
-	} else if (one_in(8)) {
-		op.extent_order = 10 + below(60);
-	}
-	if (one_in(8)) {
-		op.extent_start.p = (void *)bad_address();
-		op.nr_extents = wild();
-	}
-	if (one_in(8))
-		cmd |= (uint64_t)below(2 * ARRAY_SIZE(gfns)) << MEMOP_EXTENT_SHIFT;
-	return hypercall(__HYPERVISOR_memory_op, cmd, (uint64_t)&op, 0, 0, 0) ==
-		       (int64_t)op.nr_extents
-		   ? 0
-		   : -XEN_EINVAL;
-}
-
 static const uint8_t known[] = {__HYPERVISOR_memory_op, __HYPERVISOR_xen_version,
     __HYPERVISOR_console_io, __HYPERVISOR_grant_table_op, __HYPERVISOR_sched_op,
     __HYPERVISOR_event_channel_op, __HYPERVISOR_hvm_op, LOMBARD_HYPERCALL_chan_op,
@@ -267,9 +236,6 @@ static int64_t unknown_command(void)
 	uint8_t nr = known[below(ARRAY_SIZE(known))];
 	uint64_t cmd = one_in(2) ? 64 + below(1000) : rnd() | 1ULL << 40;
 
-	/* Of this one the lower bits are the command. */
-	if (nr == __HYPERVISOR_memory_op)
-		cmd |= (1 << MEMOP_EXTENT_SHIFT) - 1;
 	return hypercall(nr, cmd, wild(), wild(), wild(), wild());
 }
 
@@ -299,7 +265,6 @@ const struct op ops_other[] = {
     MEMORY(shared_info, 8, BOTH, shared_info_fill),
     MEMORY(grant_table, 8, BOTH, frame_fill),
     MEMORY(other_space, 2, FAILS, space_fill),
-    CALL("memory.balloon", BOTH, balloon, 8),
     HVM(get_param, 4, .results = true),
     HVM(set_param, 4, .results = false),
     CALL("version", BOTH, version, 6),
