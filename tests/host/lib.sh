@@ -108,6 +108,16 @@ expect() {
 	[ "$status" = "$want" ] || fail "$*: status $status, not $want: $err"
 }
 
+# within MS COMMAND...: it succeeds, and takes less than that, times $scale.
+within() {
+	local most=$(($1 * scale)) took
+	shift
+	took=$(now_ms)
+	expect 0 "$@"
+	took=$(($(now_ms) - took))
+	[ "$took" -lt "$most" ] || fail "$* took $took ms"
+}
+
 # says PATTERN TEXT: a glob pattern.
 says() {
 	# shellcheck disable=SC2053
