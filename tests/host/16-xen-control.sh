@@ -3,6 +3,7 @@
 #
 # Guests that are paused, whatever they are doing, and go on; their registers.
 . "${BASH_SOURCE[0]%/*}/lib.sh"
+. "${BASH_SOURCE[0]%/*}/xl.sh"
 
 rounds=${HOST_ROUNDS:-12}
 
@@ -171,14 +172,11 @@ test_paused_at_work() {
 # A call that takes long: it stops in the middle, goes on, and is no hindrance to the guest's end.
 # (Once pausing came back at once, and the call went on.)
 test_paused_in_a_long_call() {
-	local before took
+	local before
 	expect 0 lombard run -d -n caller -m 32M "$probe" grant-long count=1500000
 	read -r domid _ console <<<"$out"
 	await "$console" "probe: 1500000 in one call" 60
-	took=$(now_ms)
-	expect 0 lombard pause caller
-	took=$(($(now_ms) - took))
-	[ "$took" -lt $((1000 * scale)) ] || fail "pausing it took $took ms"
+	within 1000 lombard pause caller
 	take_stats
 	before=${stat[guest.caller.hypercalls]}
 	pause 0.5
@@ -187,10 +185,7 @@ test_paused_in_a_long_call() {
 	[ "${stat[guest.caller.hypercalls]}" -le $((before + 1)) ] || fail "the call goes on"
 	expect 0 lombard unpause caller
 	until_true 20 calls_beyond caller $((before + 1000)) || fail "the call does not go on"
-	took=$(now_ms)
-	expect 0 lombard stop caller
-	took=$(($(now_ms) - took))
-	[ "$took" -lt $((1000 * scale)) ] || fail "stopping it took $took ms"
+	within 1000 lombard stop caller
 	run_probe 0 grant-long count=1000
 }
 
@@ -482,19 +477,9 @@ test_crash_by_tool() {
 
 store_answers() { lombard xen xenstore-exists / 2>/dev/null; }
 
-# The state column of `xl list`: r-b-p-s-c-d.
-xl_state() {
-	local row name state
-	expect 0 lombard xen xl list
-	while read -r row; do
-		read -r name _ _ _ state _ <<<"$row"
-		[ "$name" != "$1" ] || xl_flags=$state
-	done <<<"$out"
-}
-
 # xl wants a xenstore, and there the name of a domain.
 test_xl() {
-	local store_pid xl_flags=
+	local store_pid state
 	need_tools
 	export XENSTORED_RUNDIR=$work/$test_name.store
 	mkdir -p "$XENSTORED_RUNDIR"
@@ -505,17 +490,18 @@ test_xl() {
 	launch counter count
 	expect 0 lombard xen xenstore-write "/local/domain/$domid/name" counter
 	await "$console" "probe: count *"
-	expect 0 lombard xen xl pause counter
-	xl_state counter
-	says p "$xl_flags"
+	expect 0 xl pause counter
+	expect 0 xl list
+	says p "$(xl_state counter)"
 	stands
-	expect 0 lombard xen xl unpause counter
+	expect 0 xl unpause counter
 	goes_on
-	xl_state counter
-	[[ $xl_flags != *p* ]] || fail "xl list says $xl_flags"
-	run lombard xen xl trigger counter power
+	expect 0 xl list
+	state=$(xl_state counter)
+	[[ $state != *p* ]] || fail "xl list says $state"
+	run xl trigger counter power
 	says "Send trigger 'power' failed: Operation not supported" "$err"
-	expect 0 lombard xen xl destroy counter
+	expect 0 xl destroy counter
 	no_guests || fail "it is still there: $(guest_names)"
 	run lombard wait counter
 	says "counter: stopped, status 126" "$out"

@@ -3,6 +3,7 @@
 #
 # Domains that Xen's tools build from outside: `xl create`, and libxenctrl by hand.
 . "${BASH_SOURCE[0]%/*}/lib.sh"
+. "${BASH_SOURCE[0]%/*}/xl.sh"
 
 limit=120
 prober=$bin/host/xenprobe
@@ -14,7 +15,6 @@ need_tools() {
 	mkdir -p /var/run/xen || skip "/var/run/xen, where xl has its locks, can't be made"
 }
 
-xl() { lombard xen xl "$@"; }
 store_answers() { lombard xen xenstore-exists / 2>/dev/null; }
 
 # Debian's xenstored and xenconsoled, for this test.
@@ -83,23 +83,14 @@ find_domain() {
 	done)
 }
 
-# flags NAME: its state in `xl list`.
-flags() {
-	local row name state
-	while read -r row; do
-		read -r name _ _ _ state _ <<<"$row"
-		[ "$name" != "$1" ] || say "$state"
-	done < <(xl list)
-}
-
-flags_are() { [[ $(flags "$1") == "$2" ]]; }
+flags_are() { [[ $(xl_state "$1") == "$2" ]]; }
 domain_gone() { ! xl domid "$1" >/dev/null 2>&1; }
 
 test_create() {
 	start_store
 	create small count
 	await "$console" "probe: count *"
-	[[ $(flags small) == ?-???? && $(flags small) != *p* ]] || fail "state $(flags small)"
+	[[ $(xl_state small) == ?-???? && $(xl_state small) != *p* ]] || fail "state $(xl_state small)"
 	expect 0 xl list -l small
 	says '"type": "pvh"' "$out"
 	expect 0 lombard xen xenstore-read "/local/domain/$domid/name"
@@ -109,7 +100,7 @@ test_create() {
 	equal "the console's page" "$out" $((0xfefff))
 	sound
 	expect 0 xl pause small
-	says p "$(flags small)"
+	says p "$(xl_state small)"
 	expect 0 lombard xen "$tools/xenctx" "$domid"
 	says "rip: " "$out"
 	# xl asks for a local APIC for each.
@@ -128,7 +119,7 @@ test_create() {
 test_poweroff() {
 	start_store
 	create small hello
-	until_true 20 domain_gone small || fail "it is still there: $(flags small)"
+	until_true 20 domain_gone small || fail "it is still there: $(xl_state small)"
 	until_true 5 no_guests || fail "it is still there: $(guest_names)"
 	all_closed
 	stop_store
@@ -137,7 +128,7 @@ test_poweroff() {
 test_crash_is_preserved() {
 	start_store
 	create small crash 'on_crash="preserve"'
-	until_true 20 flags_are small '---sc-' || fail "state $(flags small)"
+	until_true 20 flags_are small '---sc-' || fail "state $(xl_state small)"
 	equal "who is there" "$(guest_names)" "guest$domid"
 	expect 0 xl destroy small
 	no_guests || fail "it is still there: $(guest_names)"
@@ -221,7 +212,7 @@ test_process_dies() {
 	create small count 'on_crash="preserve"'
 	await "$console" "probe: count *"
 	kill -KILL "$vmm_pid"
-	until_true 10 flags_are small '---sc-' || fail "state $(flags small)"
+	until_true 10 flags_are small '---sc-' || fail "state $(xl_state small)"
 	expect 0 xl destroy small
 	no_guests || fail "it is still there: $(guest_names)"
 	stop_store

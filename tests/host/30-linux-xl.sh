@@ -6,12 +6,11 @@
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 . "${BASH_SOURCE[0]%/*}/store.sh"
 . "${BASH_SOURCE[0]%/*}/linux-guest.sh"
+. "${BASH_SOURCE[0]%/*}/xl.sh"
 
 limit=180
 typist=$bin/host/typist
 detach=$'type:\x1d'
-
-xl() { lombard xen xl "$@"; }
 
 need_kernel() {
 	[ -r "$linux/vmlinuz" ] || skip "there is no Linux kernel for guests here (tests/testbed/linux.sh makes a directory of it)"
@@ -45,15 +44,6 @@ at_console() {
 	expect "$want" "$typist" "$@" -- "$bin/lombard" xen xl console tux
 }
 
-# state NAME: in `xl list`.
-state() {
-	local row name state
-	while read -r row; do
-		read -r name _ _ _ state _ <<<"$row"
-		[ "$name" != "$1" ] || say "$state"
-	done < <(xl list)
-}
-
 # All of it in one boot: both vCPUs, its console both ways, a disk, and its end by `xl shutdown`.
 test_boot() {
 	need_linux
@@ -61,19 +51,19 @@ test_boot() {
 	printf 'words on a disk\n' >"$work/disk"
 	truncate -s 1M "$work/disk"
 	expect 0 "$bin/lombard-blk" -d -r "$domid" xvda "$work/disk"
-	equal "its state" "$(state tux)" --p---
+	equal "its state" "$(xl_state tux)" --p---
 	expect 0 xl unpause tux
 	await "$console" 'guest: init at*' 60
 	says ' 2 CPUs' "$line"
 	says 'hypervisor xen PVH' "$line"
-	[[ $(state tux) != *p* && $(state tux) == ??---- ]] || fail "its state is $(state tux)"
+	[[ $(xl_state tux) != *p* && $(xl_state tux) == ??---- ]] || fail "its state is $(xl_state tux)"
 	at_console 0 $'type:echo here is $((6 * 7))\r' "see:here is 42" \
 		$'type:insmod /modules/xen-blkfront.ko; sleep 1; head -n 1 /dev/xvda\r' "see:words on a disk" "$detach"
 	expect 0 xl shutdown tux
-	until_true 40 no_guests || fail "it is still there: $(state tux)"
+	until_true 40 no_guests || fail "it is still there: $(xl_state tux)"
 	expect 0 xl dmesg
 	says 'ended: poweroff, status 0' "$out"
-	equal "its state" "$(state tux)" ''
+	equal "its state" "$(xl_state tux)" ''
 	end
 }
 
@@ -99,7 +89,7 @@ test_refused() {
 	expect 0 xl dmesg
 	says "can't go on: what the tool has loaded" "$out"
 	says "$why" "$out"
-	equal "its state" "$(state tux)" --p---
+	equal "its state" "$(xl_state tux)" --p---
 	expect 0 xl destroy tux
 	end
 }
